@@ -1,0 +1,34 @@
+"""Tables, one module a noun. Importing this package makes all of them known to the metadata."""
+
+from app.db import (
+    audit,
+    captions,
+    cases,
+    evaluations,
+    grants,
+    materials,
+    people,
+    places,
+    recordings,
+    runs,
+    sign_in,
+    vocabulary,
+)
+from app.db.base import Base, db
+
+__all__ = [
+    "Base",
+    "audit",
+    "captions",
+    "cases",
+    "db",
+    "evaluations",
+    "grants",
+    "materials",
+    "people",
+    "places",
+    "recordings",
+    "runs",
+    "sign_in",
+    "vocabulary",
+]

@@ -1,0 +1,80 @@
+"""Caption tracks, their kept versions, and the cues that search reads."""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, String, Text, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.db.base import Base, WithId, choice
+from app.db.recordings import Recording
+
+
+class CaptionOrigin(enum.StrEnum):
+    """How a version came to be."""
+
+    AUTOMATIC = "automatic"
+    EDITED = "edited"
+    IMPORTED = "imported"
+
+
+class CaptionTrack(WithId, Base):
+    """The captions of a recording in one language. It is automatic until a person has reviewed it."""
+
+    __tablename__ = "caption_tracks"
+    __table_args__ = (UniqueConstraint("recording_id", "language"),)
+
+    recording_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"))
+    language: Mapped[str] = mapped_column(String(16))
+    current_version: Mapped[int] = mapped_column(default=0, server_default="0")
+    reviewed_at: Mapped[datetime | None]
+    reviewed_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
+
+    recording: Mapped[Recording] = relationship()
+    versions: Mapped[list[CaptionVersion]] = relationship(order_by="CaptionVersion.number", back_populates="track")
+
+
+class CaptionVersion(WithId, Base):
+    """One kept state of a track. A version without cues says that no speech was found."""
+
+    __tablename__ = "caption_versions"
+    __table_args__ = (UniqueConstraint("track_id", "number"),)
+
+    track_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("caption_tracks.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    origin: Mapped[CaptionOrigin] = mapped_column(choice(CaptionOrigin, "origin"))
+    engine: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    model: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
+
+    track: Mapped[CaptionTrack] = relationship(back_populates="versions")
+    cues: Mapped[list[Cue]] = relationship(order_by="Cue.position", cascade="all, delete-orphan")
+
+
+class Cue(Base):
+    """One caption: from/until in milliseconds of played time, at most two lines in `text` parted by a newline."""
+
+    __tablename__ = "cues"
+    __table_args__ = (
+        CheckConstraint("start_ms >= 0 AND end_ms > start_ms", name="times_in_order"),
+        Index("ix_cues_search", "search", postgresql_using="gin"),
+    )
+
+    version_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("caption_versions.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    start_ms: Mapped[int]
+    end_ms: Mapped[int]
+    text: Mapped[str] = mapped_column(Text)
+    speaker: Mapped[str] = mapped_column(String(60), default="", server_default="")
+    confidence: Mapped[float | None]
+    search: Mapped[Any] = mapped_column(
+        TSVECTOR, Computed("to_tsvector('english', text)", persisted=True), deferred=True
+    )

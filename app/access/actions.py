@@ -1,0 +1,56 @@
+"""What can be asked for, and the scopes that narrow a token to a part of it."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Action(enum.StrEnum):
+    """`thing:act`. Actions on a thing are decided for one row; the others for the actor alone."""
+
+    # on one case
+    CASE_VIEW = "case:view"
+    CASE_EDIT = "case:edit"
+    CASE_RECORD = "case:record"
+    # on one recording
+    RECORDING_VIEW = "recording:view"
+    RECORDING_MANAGE = "recording:manage"
+    RECORDING_EDIT = "recording:edit"
+    RECORDING_PUBLISH = "recording:publish"
+    RECORDING_EVALUATE = "recording:evaluate"
+    # on one material
+    MATERIAL_VIEW = "material:view"
+    MATERIAL_EDIT = "material:edit"
+    # on one person
+    PERSON_ADMINISTER = "person:administer"
+    # on one organisation or group
+    ORGANISATION_ADMINISTER = "organisation:administer"
+    GROUP_ADMINISTER = "group:administer"
+    # for the actor alone
+    CASE_CREATE = "case:create"
+    RECORDING_CREATE = "recording:create"
+    MATERIAL_CREATE = "material:create"
+    PEOPLE_ADMINISTER = "people:administer"
+    WORK_VIEW = "work:view"
+    OWN_ACCOUNT = "account:own"
+
+
+#: Scopes that an API token can be given. `all` is whatever its person may do.
+SCOPES: dict[str, frozenset[Action]] = {
+    "read": frozenset({Action.CASE_VIEW, Action.RECORDING_VIEW, Action.MATERIAL_VIEW}),
+    "upload": frozenset(
+        {
+            Action.CASE_VIEW,
+            Action.CASE_RECORD,
+            Action.RECORDING_CREATE,
+            Action.RECORDING_VIEW,
+            Action.RECORDING_MANAGE,
+            Action.RECORDING_EDIT,
+        }
+    ),
+    "publish": frozenset({Action.CASE_VIEW, Action.RECORDING_VIEW, Action.RECORDING_MANAGE, Action.RECORDING_PUBLISH}),
+    "all": frozenset(Action),
+}
+
+#: What an embedded material's own session may do.
+EMBED_ACTIONS = frozenset({Action.MATERIAL_VIEW, Action.RECORDING_VIEW})

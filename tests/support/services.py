@@ -1,0 +1,142 @@
+"""The real PostgreSQL and S3 that tests run against: started once a session, unprivileged, on free ports.
+
+    services = start_services(tmp_path_factory.mktemp("services"))
+    url = services.create_database("test_one", template="migrated")
+    ...
+    services.stop()
+
+Call it in the main thread: the servers die with the thread that started them, so that a killed pytest leaves none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from app.embedded import processes
+from app.embedded.postgres import NAME, Postgres
+from app.embedded.seaweedfs import SeaweedFS
+from app.errors import Misconfigured
+from app.settings import Settings, new_secret
+
+_PREFIX = "vignette-tests-"
+
+
+@dataclass(frozen=True)
+class Services:
+    """Running services. `settings` is complete: it names the database, the S3 and a bucket of random name."""
+
+    settings: Settings
+    postgres: Postgres
+    seaweedfs: SeaweedFS
+
+    def stop(self) -> None:
+        """End both and remove their files. Nothing in them is worth a clean end."""
+        for service in (self.seaweedfs, self.postgres):
+            if service.process is not None:
+                service.process.kill()
+                service.process.wait()
+                service.process = None
+        self.seaweedfs.remove_sockets()
+        _remove(self.settings.data)
+
+    def create_database(self, name: str, template: str | None = None) -> str:
+        """Make a database owned by the application's role, as a copy of `template` where given (nobody may be
+        connected to that), and return its `postgresql://` address. One of the same name is replaced."""
+        made = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY FILE_COPY").format(
+            sql.Identifier(name), sql.Identifier(NAME), sql.Identifier(template or "template1")
+        )
+        self.drop_database(name)
+        with psycopg.connect(self.postgres.admin_url, autocommit=True) as connection:
+            connection.execute(made)
+        return f"{self.postgres.url.rpartition('/')[0]}/{name}"
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database; those connected to it are cut off."""
+        with psycopg.connect(self.postgres.admin_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def start_services(tmp: Path) -> Services:
+    """Start PostgreSQL (fsync off) and SeaweedFS below `tmp`, both at once, and wait for them.
+
+    pytest's folders are 0700, which as root the services' user may not enter: they then live in a folder of their own
+    in the system's temporary folder. What a killed test run left there is swept first.
+    """
+    home = _home(tmp)
+    postgres = Postgres(home / "postgres", durable=False)
+    seaweedfs = SeaweedFS(home / "seaweedfs", bucket=f"test-{secrets.token_hex(4)}", durable=False)
+    try:
+        seaweedfs.spawn()
+        postgres.start()
+        seaweedfs.wait_ready()
+    except BaseException:
+        for service in (seaweedfs, postgres):
+            if service.process is not None:
+                service.process.kill()
+                service.process.wait()
+        raise
+    settings = Settings(
+        data=home,
+        secret_key=new_secret(),
+        database_url=postgres.url,
+        s3_endpoint=seaweedfs.endpoint,
+        s3_bucket=seaweedfs.bucket,
+        s3_access_key=seaweedfs.access_key,
+        s3_secret_key=seaweedfs.secret_key,
+    )
+    return Services(settings, postgres, seaweedfs)
+
+
+def _home(tmp: Path) -> Path:
+    try:
+        processes.check_reach(processes.account_for(tmp / "postgres"), tmp)
+        return tmp
+    except Misconfigured:
+        pass
+    common = Path(tempfile.gettempdir())
+    for old in common.glob(f"{_PREFIX}*"):
+        # The first line names the pytest process; its start time tells it from a later one of the same number.
+        with contextlib.suppress(OSError):
+            if (old / "owner").read_text() != _identity(int((old / "owner").read_text().split()[0])):
+                _remove(old)
+    home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=common))
+    (home / "owner").write_text(_identity(os.getpid()))
+    home.chmod(0o711)
+    return home
+
+
+def _identity(pid: int) -> str:
+    """Number and start time (clock ticks since boot, field 22 of proc(5) stat) of a process; only the number when it
+    has ended."""
+    try:
+        return f"{pid} {Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[19]}"
+    except FileNotFoundError:
+        return f"{pid}"
+
+
+def _remove(folder: Path) -> None:
+    # Processes of a killed PostgreSQL write for a moment longer, so files may appear while we remove.
+    for _ in range(5):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+
+
+@contextlib.contextmanager
+def running_services(tmp: Path) -> Iterator[Services]:
+    """`start_services` as a context manager."""
+    services = start_services(tmp)
+    try:
+        yield services
+    finally:
+        services.stop()

@@ -8,11 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 CHROMIUM = "/usr/bin/chromium"
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
@@ -62,7 +63,7 @@ def no_sideways_scroll(page: Page) -> bool:
 
 
 class Reports:
-    """What a page complains about: Content-Security-Policy violations, uncaught errors and failed own requests.
+    """What a page complains about and whom it asks: CSP violations, uncaught errors, hosts of all http requests.
 
     Make one before the first `goto`; `assert not reports.csp` afterwards.
     """
@@ -70,24 +71,39 @@ class Reports:
     def __init__(self, page: Page) -> None:
         self.csp: list[str] = []
         self.errors: list[str] = []
-        self.off_origin: list[str] = []
+        self.hosts: set[str] = set()
         page.expose_function("__reportViolation", lambda report: self.csp.append(report))
         page.add_init_script(
             "addEventListener('securitypolicyviolation', e => "
             "__reportViolation(`${e.effectiveDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`))"
         )
         page.on("console", self._console)
+        page.on("request", self._request)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _request(self, request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme in ("http", "https", "ws", "wss"):
+            self.hosts.add(address.netloc)
 
     def _console(self, message: ConsoleMessage) -> None:
         if "Content Security Policy" in message.text:
             self.csp.append(message.text)
 
 
+class _Quiet(WSGIRequestHandler):
+    """Serves without a line per request; keeps connections open, as production servers do."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def serving(app: Flask) -> Iterator[str]:
     """`app` on a free loopback port in a thread of its own; gives its address."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -6,7 +6,7 @@ import enum
 import uuid
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.base import Base, WithId, WithTimes, choice
@@ -26,7 +26,7 @@ class Person(WithId, WithTimes, Base):
     """Somebody who can sign in. `email` is kept as typed; it is compared in lower case."""
 
     __tablename__ = "people"
-    __table_args__ = (Index("uq_people_email_lower", func.lower("email"), unique=True),)
+    __table_args__ = (Index("uq_people_email_lower", text("lower(email)"), unique=True),)
 
     email: Mapped[str] = mapped_column(String(320))
     name: Mapped[str] = mapped_column(String(200), default="", server_default="")

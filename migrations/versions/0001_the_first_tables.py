@@ -152,7 +152,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("people", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_people_organisation_id"), ["organisation_id"], unique=False)
-        batch_op.create_index("uq_people_email_lower", [sa.literal_column("lower('email')")], unique=True)
+        batch_op.create_index("uq_people_email_lower", [sa.text("lower(email)")], unique=True)
 
     op.create_table(
         "api_tokens",

@@ -1,0 +1,156 @@
+"""The guard: every route says what it takes to use it, and what says nothing is closed.
+
+    @bp.get("/recordings/<uuid:recording_id>")
+    @guard.on(Action.RECORDING_VIEW, Recording)
+    def show(recording: Recording) -> str: ...
+
+`on` loads the row through the policy and hands it over in place of the id, so that a view cannot forget to ask. A test
+walks all routes for a declaration.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, g, request
+from flask import session as flask_session
+from flask_login import current_user
+from flask_wtf.csrf import CSRFProtect
+
+from app import access, clock
+from app.access import ANONYMOUS, EMBED_ACTIONS, Action, Actor, policy
+from app.core import Core
+from app.db import db
+from app.domain import audit, sign_in
+from app.errors import NotFound, NotSignedIn
+from app.web.sessions import ServerSession
+
+View = TypeVar("View", bound=Callable[..., Any])
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+csrf = CSRFProtect()
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a route asks for. `kind` is "public", "capability" or "row"."""
+
+    kind: str
+    action: Action | None = None
+    table: type[Any] | None = None
+    param: str = ""
+    why_public: str = ""
+
+
+def _declare(view: View, declaration: Declaration) -> View:
+    view._guard = declaration  # type: ignore[attr-defined]
+    return view
+
+
+def declaration_of(view: Callable[..., Any]) -> Declaration | None:
+    """What a view function declared, if anything."""
+    return getattr(view, "_guard", None)
+
+
+def public(why: str) -> Callable[[View], View]:
+    """Open to everybody, for a reason that is written down."""
+    return lambda view: _declare(view, Declaration("public", why_public=why))
+
+
+def can(action: Action) -> Callable[[View], View]:
+    """Open to actors who can do an action that needs no row."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            policy.require_capability(actor(), action)
+            return view(*args, **kwargs)
+
+        return _declare(guarded, Declaration("capability", action))  # type: ignore[arg-type]
+
+    return decorate
+
+
+def on(action: Action, table: type[Any], *, name: str = "", lock: bool = False) -> Callable[[View], View]:
+    """Open to actors who may do the action to the row that the address names as `<name>_id`.
+
+    Args:
+        name: the word in the address and of the view's argument; by default the table's, in lower case.
+        lock: lock the row for the request's transaction.
+    """
+    word = name or table.__name__.lower()
+    param = f"{word}_id"
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            row_id: uuid.UUID = kwargs.pop(param)
+            who = actor()
+            if who.is_anonymous:
+                raise NotSignedIn
+            kwargs[word] = policy.require(db.session(), who, action, table, row_id, clock.now(), lock=lock)
+            return view(*args, **kwargs)
+
+        return _declare(guarded, Declaration("row", action, table, param))  # type: ignore[arg-type]
+
+    return decorate
+
+
+def actor() -> Actor:
+    """Who asks: by bearer token under /api/, else by session. Loaded once a request, always from the database."""
+    if "actor" not in g:
+        g.actor = _load_actor()
+    who: Actor = g.actor
+    return who
+
+
+def _load_actor() -> Actor:
+    session = db.session()
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme:
+        if scheme.lower() != "bearer" or not request.path.startswith("/api/"):
+            return ANONYMOUS
+        found = sign_in.find_token(session, secret.strip())
+        if found is None:
+            return ANONYMOUS
+        person_id, actions = found
+        who = access.load(session, person_id, clock.now())
+        return who.narrowed("token", actions) if who.active else who
+    if not current_user.is_authenticated:
+        return ANONYMOUS
+    who = access.load(session, current_user.person_id, clock.now())
+    browser = flask_session._get_current_object()
+    if isinstance(browser, ServerSession) and browser.embed_material_id is not None and who.active:
+        return who.narrowed("embed", EMBED_ACTIONS, browser.embed_material_id)
+    return who
+
+
+def core() -> Core:
+    """The core of the running app: settings and storage."""
+    found: Core = current_app.extensions["vignette"]
+    return found
+
+
+def uses_token() -> bool:
+    """Whether the request carries its own proof, so that a browser cannot be tricked into sending it."""
+    return bool(request.headers.get("Authorization")) and request.path.startswith("/api/")
+
+
+def init_guard(app: Flask) -> None:
+    """Close every route that says nothing, and check the form token of every unsafe request that rests on a cookie."""
+    csrf.init_app(app)
+
+    @app.before_request
+    def check() -> None:
+        audit.request_is(db.session(), g.get("request_id", ""))
+        if request.endpoint is None:
+            return
+        if request.endpoint == "static":
+            return
+        if declaration_of(current_app.view_functions[request.endpoint]) is None:
+            raise NotFound
+        if request.method in UNSAFE and not uses_token():
+            csrf.protect()

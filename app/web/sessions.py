@@ -1,0 +1,123 @@
+"""Browser sessions: in the database once somebody has signed in, so that signing out ends them for good.
+
+Before that there is nothing to protect but the form token: visitors get a small signed cookie and no row, so that
+reading the sign-in page writes nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Flask, Request, Response
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from sqlalchemy import update
+from werkzeug.datastructures import CallbackDict
+
+from app import clock
+from app.db import db
+from app.db.sign_in import WebSession
+from app.domain import sign_in
+from app.settings import Settings
+
+SEEN_EVERY = timedelta(minutes=1)
+
+
+class ServerSession(CallbackDict, SessionMixin):  # type: ignore[type-arg]
+    """What Flask calls `session` for somebody signed in. `row_id` names the row, `person_id` whose it is."""
+
+    def __init__(self, row: WebSession) -> None:
+        def changed(session: Any) -> None:
+            session.modified = True
+
+        super().__init__(dict(row.payload), changed)
+        self.row_id: uuid.UUID = row.id
+        self.person_id: uuid.UUID | None = row.person_id
+        self.embed_material_id: uuid.UUID | None = row.embed_material_id
+        self.modified = False
+        self.accessed = True
+
+
+class DatabaseSessions(SecureCookieSessionInterface):
+    """Flask's session interface over `web_sessions`; visitors keep Flask's own signed cookie under another name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.idle = timedelta(minutes=settings.session_idle_minutes)
+        self.life = timedelta(hours=settings.session_hours)
+        prefix = "__Host-" if settings.secure else ""
+        self.cookie = f"{prefix}vignette"
+        self.visitor_cookie = f"{prefix}vignette-visitor"
+        self.embed_cookie = f"{prefix}vignette-embed"
+
+    def get_cookie_name(self, app: Flask) -> str:
+        """The visitor's cookie; the signed-in one is handled here."""
+        return self.visitor_cookie
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Secure wherever people come by https; the __Host- prefix asks for it."""
+        return self.settings.secure
+
+    def get_cookie_samesite(self, app: Flask) -> str:
+        """Lax: a link from a mail keeps people signed in, a form on another site does not."""
+        return "Lax"
+
+    def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
+        """The session of the request's cookie, or a visitor's."""
+        if request.path.startswith("/static/"):
+            return SecureCookieSession()
+        embedded = request.path.startswith("/embed/")
+        token = request.cookies.get(self.embed_cookie if embedded else self.cookie)
+        if token:
+            row = sign_in.find_session(db.session(), token, self.idle)
+            # an embed's session works in embeds only, and no other session works there
+            if row is not None and (row.embed_material_id is not None) == embedded:
+                return ServerSession(row)
+        return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Keep what changed; a session that was ended meanwhile stays ended."""
+        if not isinstance(session, ServerSession):
+            super().save_session(app, session, response)  # type: ignore[arg-type]
+            return
+        now = clock.now()
+        values: dict[str, Any] = {}
+        if session.modified:
+            values["payload"] = dict(session)
+        conditions = [WebSession.id == session.row_id]
+        if not values:
+            conditions.append(WebSession.seen_at < now - SEEN_EVERY)
+        values["seen_at"] = now
+        db.session.execute(update(WebSession).where(*conditions).values(**values))
+        db.session.commit()
+        response.vary.add("Cookie")
+
+    def start(self, response: Response, token: str) -> None:
+        """Give the browser the cookie of a session that was opened."""
+        response.set_cookie(
+            self.cookie, token, httponly=True, secure=self.settings.secure, samesite="Lax", path="/",
+            max_age=int(self.life.total_seconds()),
+        )  # fmt: skip
+        self.clear_visitor(response)
+
+    def start_embed(self, response: Response, token: str) -> None:
+        """Give a frame on another site the cookie of its own session: partitioned, so that no site can follow it."""
+        response.set_cookie(
+            self.embed_cookie, token, httponly=True, secure=True, samesite="None", path="/", partitioned=True,
+            max_age=int(self.life.total_seconds()),
+        )  # fmt: skip
+
+    def stop(self, response: Response) -> None:
+        """Take the cookie back."""
+        response.delete_cookie(self.cookie, path="/", secure=self.settings.secure, httponly=True, samesite="Lax")
+
+    def clear_visitor(self, response: Response) -> None:
+        """Drop the visitor's cookie, so that nothing from before signing in lives on."""
+        response.delete_cookie(
+            self.visitor_cookie, path="/", secure=self.settings.secure, httponly=True, samesite="Lax"
+        )
+
+    def ends_at(self, row: WebSession) -> datetime:
+        """When the session ends if nothing more is asked."""
+        return min(row.expires_at, row.seen_at + self.idle)

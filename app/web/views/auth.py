@@ -1,0 +1,231 @@
+"""Signing in and out, the first admin's link, setting a password, and one's own account."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, current_app, flash, g, redirect, render_template, request, session, url_for
+from wtforms import PasswordField, StringField
+from wtforms.validators import DataRequired, Length
+
+from app.access import Action
+from app.db import db
+from app.db.people import Person
+from app.db.sign_in import ApiToken, LinkPurpose, WebSession
+from app.domain import audit, passwords, people, sign_in
+from app.errors import Invalid, NotFound, TooManyRequests
+from app.web import guard
+from app.web.forms import Form, safe_next, text_field
+from app.web.sessions import DatabaseSessions, ServerSession
+
+bp = Blueprint("auth", __name__)
+
+
+class SignInForm(Form):
+    """E-mail and password."""
+
+    email = StringField("Email address", [DataRequired("Enter your email address"), Length(max=320)])
+    password = PasswordField("Password", [DataRequired("Enter your password")])
+
+
+class PasswordForm(Form):
+    """A new password."""
+
+    password = PasswordField(
+        "Password",
+        [DataRequired("Enter a password")],
+        description=f"At least {passwords.MIN_LENGTH} characters. Three random words make a good one.",
+    )
+
+
+class FirstAdminForm(PasswordForm):
+    """Who the first admin is."""
+
+    email = StringField("Email address", [DataRequired("Enter your email address"), Length(max=320)])
+    name = text_field("Full name", most=200, required="Enter your full name")
+
+
+class ChangePasswordForm(PasswordForm):
+    """The old password and a new one."""
+
+    old_password = PasswordField("Current password", [DataRequired("Enter your current password")])
+
+
+def _sessions() -> DatabaseSessions:
+    interface = current_app.session_interface
+    if not isinstance(interface, DatabaseSessions):
+        raise TypeError("the app runs with another session interface")
+    return interface
+
+
+def _start_session(person: Person, target: str) -> Any:
+    """Open a session for a person who has proved who they are, and go on."""
+    interface = _sessions()
+    browser = session._get_current_object()
+    if isinstance(browser, ServerSession):
+        sign_in.end_session(db.session(), browser.row_id)
+    _, token = sign_in.open_session(
+        db.session(), person.id, request.user_agent.string, timedelta(hours=interface.settings.session_hours)
+    )
+    response = redirect(target)
+    # Nothing of the visitor's session, its form token included, outlives this: save_session would send it again
+    browser.clear()
+    interface.start(response, token)
+    return response
+
+
+@bp.route("/sign-in", endpoint="sign_in", methods=["GET", "POST"])
+@guard.public("people who are not signed in must get here")
+def sign_in_page() -> Any:
+    """The sign-in form."""
+    form = SignInForm()
+    target = safe_next(request.args.get("next"))
+    who = guard.actor()
+    if request.method == "GET":
+        if who.active and not who.is_anonymous:
+            return redirect(target)
+        return render_template("pages/sign_in.html", form=form, errors={})
+    status = 400
+    try:
+        person = form.attempt(
+            lambda: sign_in.authenticate(
+                db.session(), form.email.data or "", form.password.data or "", request.remote_addr or ""
+            )
+        )
+    except TooManyRequests as error:
+        form.refuse(Invalid(str(error)))
+        person, status = None, 429
+    if person is None:
+        return render_template("pages/sign_in.html", form=form, errors=form.sentences()), status
+    g.actor = guard.ANONYMOUS
+    audit.record(db.session(), _actor_of(person), "session:start", "person", person.id)
+    return _start_session(person, target)
+
+
+def _actor_of(person: Person) -> Any:
+    return guard.access.Actor(kind="person", person_id=person.id, name=person.display_name)
+
+
+@bp.post("/sign-out")
+@guard.public("signing out twice is no error")
+def sign_out() -> Any:
+    """End the session on the server."""
+    browser = session._get_current_object()
+    response = redirect(url_for("auth.sign_in"))
+    if isinstance(browser, ServerSession):
+        audit.record(db.session(), guard.actor(), "session:end", "person", browser.person_id)
+        sign_in.end_session(db.session(), browser.row_id)
+        _sessions().stop(response)
+    return response
+
+
+@bp.route("/first-admin/<secret>", methods=["GET", "POST"])
+@guard.public("the link itself is the proof; it works once, and only while there is no admin")
+def first_admin(secret: str) -> Any:
+    """Make the first admin."""
+    db_session = db.session()
+    sign_in.peek_link(db_session, LinkPurpose.FIRST_ADMIN, secret)
+    if sign_in.has_admin(db_session):
+        raise NotFound
+    form = FirstAdminForm()
+    if request.method == "POST":
+
+        def act() -> Person:
+            passwords.check(form.password.data or "")
+            person = people.add_first_admin(
+                db_session, email=form.email.data or "", name=form.name.data or "", password=form.password.data or ""
+            )
+            sign_in.use_link(db_session, LinkPurpose.FIRST_ADMIN, secret)
+            return person
+
+        person = form.attempt(act)
+        if person is not None:
+            return _start_session(person, url_for("home.index"))
+    return _form_page("pages/first_admin.html", form)
+
+
+@bp.route("/set-password/<secret>", methods=["GET", "POST"])
+@guard.public("the link itself is the proof; it works once")
+def set_password(secret: str) -> Any:
+    """Choose a password by a link from an admin."""
+    db_session = db.session()
+    link = sign_in.peek_link(db_session, LinkPurpose.SET_PASSWORD, secret)
+    person = db_session.get(Person, link.person_id)
+    if person is None or person.suspended_at is not None:
+        raise NotFound
+    form = PasswordForm()
+    if request.method == "POST":
+
+        def act() -> Person:
+            people.set_password(db_session, _actor_of(person), person, form.password.data or "")
+            sign_in.use_link(db_session, LinkPurpose.SET_PASSWORD, secret)
+            return person
+
+        if form.attempt(act) is not None:
+            return _start_session(person, url_for("home.index"))
+    return _form_page("pages/set_password.html", form, person=person)
+
+
+def _form_page(template: str, form: Form, **context: Any) -> Any:
+    errors = form.sentences()
+    return render_template(template, form=form, errors=errors, **context), 400 if errors else 200
+
+
+@bp.route("/account", methods=["GET", "POST"])
+@guard.can(Action.OWN_ACCOUNT)
+def account() -> Any:
+    """One's own account: roles, password, devices and tokens."""
+    db_session = db.session()
+    person = db_session.get_one(Person, guard.actor().person_id)
+    form = ChangePasswordForm()
+    if request.method == "POST":
+
+        def act() -> bool:
+            if not passwords.matches(person.password_hash, form.old_password.data or ""):
+                raise Invalid("Current password is wrong", fields={"old_password": "Current password is wrong"})
+            people.set_password(db_session, guard.actor(), person, form.password.data or "")
+            browser = session._get_current_object()
+            sign_in.end_all_sessions(
+                db_session, person.id, but=browser.row_id if isinstance(browser, ServerSession) else None
+            )
+            return True
+
+        if form.attempt(act):
+            flash("Your password has been changed. Your other devices have been signed out.", "success")
+            return redirect(url_for("auth.account"))
+    sessions = db_session.query(WebSession).filter_by(person_id=person.id, embed_material_id=None).all()
+    tokens = db_session.query(ApiToken).filter_by(person_id=person.id, revoked_at=None).all()
+    browser = session._get_current_object()
+    return _form_page(
+        "pages/account.html",
+        form,
+        person=person,
+        sessions=sorted(sessions, key=lambda row: row.seen_at, reverse=True),
+        this_session=browser.row_id if isinstance(browser, ServerSession) else None,
+        tokens=sorted(tokens, key=lambda row: row.created_at, reverse=True),
+    )
+
+
+@bp.post("/account/sessions/<uuid:session_id>/end")
+@guard.can(Action.OWN_ACCOUNT)
+def end_session(session_id: Any) -> Any:
+    """Sign one of one's own devices out."""
+    row = db.session().query(WebSession).filter_by(id=session_id, person_id=guard.actor().person_id).one_or_none()
+    if row is None:
+        raise NotFound
+    sign_in.end_session(db.session(), row.id)
+    flash("The device has been signed out.", "success")
+    return redirect(url_for("auth.account"))
+
+
+@bp.post("/account/tokens/<uuid:token_id>/revoke")
+@guard.can(Action.OWN_ACCOUNT)
+def revoke_token(token_id: Any) -> Any:
+    """Stop one of one's own tokens."""
+    row = db.session().query(ApiToken).filter_by(id=token_id, person_id=guard.actor().person_id).one_or_none()
+    if row is None:
+        raise NotFound
+    sign_in.revoke_token(db.session(), guard.actor(), row)
+    flash("The token no longer works.", "success")
+    return redirect(url_for("auth.account"))

@@ -1,0 +1,114 @@
+"""Fixtures over the real PostgreSQL and the real S3, migrated by the real migrations; all other network is refused."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import flask_migrate
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from app.core import Core, build_core
+from app.db import db
+from app.domain import vocabulary
+from app.settings import Settings
+from app.storage.s3 import Storage
+from tests.support.services import Services, start_services
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _only_loopback() -> Iterator[None]:
+    """Refuse every connection that would leave this machine."""
+    real = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = address[0]
+            if not (host.startswith("127.") or host in ("localhost", "::1")):
+                raise ConnectionRefusedError(f"tests may not reach {host}")
+        return real(self, address)
+
+    socket.socket.connect = connect  # type: ignore[method-assign]
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    yield
+    socket.socket.connect = real  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """PostgreSQL and SeaweedFS, once for all tests."""
+    running = start_services(tmp_path_factory.mktemp("services"))
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(services: Services) -> str:
+    """Name of a database that is migrated and seeded: each test's own database is a copy of it."""
+    url = services.create_database("template_vignette")
+    core = build_core(replace(services.settings, database_url=url))
+    with core.app.app_context():
+        flask_migrate.upgrade()
+    with core.session() as session:
+        vocabulary.seed(session)
+    core.storage.ensure_bucket()
+    with core.app.app_context():
+        db.engine.dispose()
+    return "template_vignette"
+
+
+@pytest.fixture(scope="session")
+def storage(services: Services, template_database: str) -> Storage:
+    """The real bucket. Keys are by random id, so tests do not meet."""
+    return Storage(services.settings)
+
+
+@pytest.fixture
+def settings(services: Services, template_database: str, tmp_path: Any) -> Iterator[Settings]:
+    """Complete settings over a database of the test's own."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    url = services.create_database(name, template=template_database)
+    yield replace(services.settings, database_url=url, data=tmp_path / "data")
+    services.drop_database(name)
+
+
+@pytest.fixture
+def core(settings: Settings) -> Iterator[Core]:
+    """The core over the test's own database."""
+    made = build_core(settings)
+    yield made
+    with made.app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def session(core: Core) -> Iterator[Session]:
+    """A session over the test's own database; commit what other connections must see."""
+    with core.app.app_context():
+        yield db.session()
+        db.session.rollback()
+        db.session.remove()
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """The web application over the test's own database."""
+    from app.web import create_app
+
+    made = create_app(settings)
+    made.config["TESTING"] = True
+    yield made
+    with made.app_context():
+        db.session.remove()
+        db.engine.dispose()

@@ -1,0 +1,239 @@
+"""What is made from a source: rungs, frame rate, chunks, sound. Data in, data out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any
+
+from app.media.probe import AudioTrack, Probe
+
+# Part of every fingerprint: a change here, in `commands` or in the ffmpeg in use makes old results obsolete.
+VERSION = "media-1"
+
+GOP_SECONDS = 2
+MAX_COPIED_KEYFRAME_GAP_SECONDS = 4.0
+MAX_COPIED_RATE = 1.3  # times the rung's maxrate, on average
+MAX_COPIED_PEAK = 2.0  # times the rung's maxrate, over 4 s: what a buffer of 2 s lets an encoded rung reach, and some
+SOUND_OUTLASTS_SECONDS = 1.0  # sound that goes on longer than this after the picture keeps the last picture standing
+# A rung whose short edge is within this of the next one down is left out: two files that nobody can tell apart.
+TOO_CLOSE = 1.15
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the ladder: short edge in pixels, x264's constant rate factor, and its cap in kbit/s."""
+
+    short_edge: int
+    crf: int
+    maxrate: int
+
+
+LADDER = (Row(1080, 23, 4500), Row(720, 23, 2500), Row(480, 24, 1000), Row(360, 25, 600))
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One rendition to make. Pixels are even numbers; `maxrate` in kbit/s; `copied` means taken over from the source."""
+
+    name: str
+    width: int
+    height: int
+    crf: int
+    maxrate: int
+    copied: bool = False
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A unit of encoding: frames `start` to `start + frames` of the recording, all rungs at once."""
+
+    index: int
+    start: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The track of sound that was chosen: its stream index and channels in the source; seconds after time 0."""
+
+    index: int
+    channels: int
+    first_seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the operations in `encode` need besides the source itself. Stored as JSON with the run.
+
+    `rungs` go from the largest down. `chunks` is empty when the only rung is copied. `rate` is a fraction in frames per
+    second; `gop` and `total_frames` count frames; `start_seconds` is the container's clock at time 0.
+    """
+
+    version: str
+    demuxer: str
+    video_index: int
+    start_seconds: float
+    seekable_exactly: bool
+    interlaced: bool
+    hdr: str | None
+    rate: str
+    gop: int
+    total_frames: int
+    threads: int
+    rungs: tuple[Rung, ...]
+    chunks: tuple[Chunk, ...]
+    sound: Sound | None
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames per second, exactly."""
+        return Fraction(self.rate)
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length of every rendition."""
+        return float(self.total_frames / self.fps)
+
+    @property
+    def encoded(self) -> tuple[Rung, ...]:
+        """The rungs that each chunk makes."""
+        return tuple(rung for rung in self.rungs if not rung.copied)
+
+    @property
+    def copied(self) -> Rung | None:
+        """The top rung when it is taken over from the source."""
+        return self.rungs[0] if self.rungs[0].copied else None
+
+    @property
+    def lowest(self) -> Rung:
+        """The rung that stills are made from."""
+        return self.rungs[-1]
+
+    @property
+    def plain(self) -> Rung:
+        """The rung of the one MP4 file for browsers without scripts and for downloads: nearest to 480."""
+        return min(self.rungs, key=lambda rung: (abs(min(rung.width, rung.height) - 480), rung.width))
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain object that `from_json` reads again."""
+        lists = {"rungs": [asdict(rung) for rung in self.rungs], "chunks": [asdict(chunk) for chunk in self.chunks]}
+        return asdict(self) | lists
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Plan:
+        """The plan that `to_json` wrote."""
+        return cls(
+            **{
+                **value,
+                "rungs": tuple(Rung(**rung) for rung in value["rungs"]),
+                "chunks": tuple(Chunk(**chunk) for chunk in value["chunks"]),
+                "sound": Sound(**value["sound"]) if value["sound"] else None,
+            }
+        )
+
+
+def plan(probe: Probe, *, chunk_seconds: float, threads: int) -> Plan:
+    """Decide what to make from a source. Pure: the same probe and settings give the same plan.
+
+    Args:
+        probe: the measured source.
+        chunk_seconds: wished length of a chunk; it is rounded to whole groups of pictures.
+        threads: threads of one encoding process. Results depend on it, so a run keeps one number.
+    """
+    fps = Fraction(probe.video.rate)
+    gop = max(1, round(GOP_SECONDS * fps))
+    sound = choose_sound(probe.audio)
+    seconds, outlasts = probe.duration_seconds, False
+    if sound is not None and sound.end_seconds > seconds + SOUND_OUTLASTS_SECONDS:
+        seconds, outlasts = sound.end_seconds, True
+    total = max(1, round(seconds * fps))
+    rungs = _rungs(probe.video.display_width, probe.video.display_height)
+    if not outlasts and may_copy(probe, rungs[0], fps):
+        rungs = (Rung(**{**asdict(rungs[0]), "copied": True}), *rungs[1:])
+    encodes = any(not rung.copied for rung in rungs)
+    return Plan(
+        version=VERSION,
+        demuxer=probe.demuxer,
+        video_index=probe.video.index,
+        start_seconds=probe.start_seconds,
+        seekable_exactly=probe.seekable_exactly,
+        interlaced=probe.video.interlaced,
+        hdr=probe.video.hdr,
+        rate=str(fps),
+        gop=gop,
+        total_frames=total,
+        threads=threads,
+        rungs=rungs,
+        chunks=chunks(total, gop, fps, chunk_seconds if probe.seekable_exactly else None) if encodes else (),
+        sound=Sound(sound.index, sound.channels, sound.first_seconds) if sound else None,
+    )
+
+
+def choose_sound(tracks: tuple[AudioTrack, ...]) -> AudioTrack | None:
+    """The track marked as default, else the first; None for a silent film."""
+    return next((track for track in tracks if track.default), tracks[0] if tracks else None)
+
+
+def chunks(total: int, gop: int, fps: Fraction, chunk_seconds: float | None) -> tuple[Chunk, ...]:
+    """Cut `total` frames into chunks of whole groups of pictures; one chunk when `chunk_seconds` is None.
+
+    A rest shorter than a quarter of a chunk joins the one before it.
+    """
+    if chunk_seconds is None:
+        return (Chunk(0, 0, total),)
+    size = gop * max(1, round(chunk_seconds * fps / gop))
+    count = max(1, -(-total // size))
+    if count > 1 and (total - (count - 1) * size) * 4 < size:
+        count -= 1
+    return tuple(
+        Chunk(index, index * size, (total - index * size) if index == count - 1 else size) for index in range(count)
+    )
+
+
+def may_copy(probe: Probe, rung: Rung, fps: Fraction) -> bool:
+    """Whether the source's own picture can serve as this rung: plain H.264 that browsers play and that can be cut."""
+    video = probe.video
+    return (
+        video.codec == "h264"
+        and video.pixel_format == "yuv420p"
+        and video.profile in ("Baseline", "Constrained Baseline", "Main", "High")
+        and not video.interlaced
+        and video.hdr is None
+        and video.rotation == 0
+        and video.pixel_aspect == "1/1"
+        and (video.width, video.height) == (rung.width, rung.height)
+        and not video.variable
+        and not video.parameters_change
+        and abs(video.average_rate / float(fps) - 1) < 0.01
+        and abs(video.first_seconds) * float(fps) < 1
+        and video.starts_with_keyframe
+        and video.keyframe_gap_seconds <= MAX_COPIED_KEYFRAME_GAP_SECONDS + 1 / float(fps)
+        and video.bit_rate <= MAX_COPIED_RATE * rung.maxrate * 1000
+        and video.peak_bit_rate <= MAX_COPIED_PEAK * rung.maxrate * 1000
+    )
+
+
+def _rungs(width: int, height: int) -> tuple[Rung, ...]:
+    """The rows at or under the source's short edge, and one at its own size when it lies between two rows."""
+    short = min(width, height)
+    rungs: list[Rung] = []
+    above = [row for row in LADDER if row.short_edge >= short]
+    for row in LADDER:
+        if row.short_edge > short and row != above[-1]:
+            continue
+        edge = min(row.short_edge, short)
+        if edge < short and rungs and min(rungs[-1].width, rungs[-1].height) < TOO_CLOSE * edge:
+            rungs.pop()
+        scaled = (
+            min(_even(width * edge / short), width & ~1 or 2),
+            min(_even(height * edge / short), height & ~1 or 2),
+        )
+        rungs.append(Rung(f"{edge - edge % 2 or 2}p", *scaled, crf=row.crf, maxrate=row.maxrate))
+    return tuple(rungs)
+
+
+def _even(pixels: float) -> int:
+    """The nearest even number, as 4:2:0 pictures need."""
+    return max(2, round(pixels / 2) * 2)

@@ -207,7 +207,8 @@ def material_wholly_visible(visible: Predicate) -> Predicate:
         hidden = exists().where(
             MaterialItem.material_id == Material.id,
             Recording.id == MaterialItem.recording_id,
-            ~visible(actor, now),
+            # not `not`: a predicate over an empty column is neither true nor false, and must count as hidden
+            visible(actor, now).is_not(true()),
         )
         return and_(
             Material.published_at.is_not(None),

@@ -196,7 +196,8 @@ def may_copy(probe: Probe, rung: Rung, fps: Fraction) -> bool:
     """Whether the source's own picture can serve as this rung: plain H.264 that browsers play and that can be cut."""
     video = probe.video
     return (
-        video.codec == "h264"
+        probe.demuxer in ("mov", "matroska")
+        and video.codec == "h264"
         and video.pixel_format == "yuv420p"
         and video.profile in ("Baseline", "Constrained Baseline", "Main", "High")
         and not video.interlaced

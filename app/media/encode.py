@@ -1,0 +1,180 @@
+"""The operations that make a recording from a source: each runs one or two commands in the sandbox.
+
+Every operation makes its own empty folder inside `scratch`, returns the files that it made there, and raises what
+`sandbox.run` raises. Nothing is shared between operations, so any of them can be done again, on any machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from app.media import commands, loudness, sandbox, stills
+from app.media.ladder import Plan
+
+Progress = Callable[[float], None]
+Cancelled = Callable[[], bool]
+
+ENCODING = sandbox.Limits(wall_seconds=6 * 3600, cpu_seconds=24 * 3600)
+LIGHT = sandbox.Limits(wall_seconds=1800, cpu_seconds=1800)
+
+_FRAME = re.compile(r"frame=\s*(\d+)")
+_OUT_TIME = re.compile(r"out_time_us=(\d+)")
+
+
+def transcode_chunk(
+    source: Path,
+    plan: Plan,
+    index: int,
+    scratch: Path,
+    on_progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+    *,
+    limits: sandbox.Limits = ENCODING,
+) -> dict[str, Path]:
+    """Encode one chunk for all rungs that are not copied. Returns rung name -> fragmented MP4 file.
+
+    `on_progress` gets fractions from 0 to 1 that never fall.
+    """
+    part = plan.chunks[index]
+    with _opened(source) as (fd,):
+        folder = _run(
+            commands.chunk(fd, plan, part), scratch, (fd,), limits, cancelled, _by_frames(on_progress, part.frames)
+        )
+    return {rung.name: folder / commands.rung_file(rung.name) for rung in plan.encoded}
+
+
+def copy_top(
+    source: Path, plan: Plan, scratch: Path, cancelled: Cancelled | None = None, *, limits: sandbox.Limits = LIGHT
+) -> Path:
+    """The top rung by stream copy, as one fragmented MP4 file. ValueError when the plan copies nothing."""
+    with _opened(source) as (fd,):
+        folder = _run(commands.copy_top(fd, plan), scratch, (fd,), limits, cancelled)
+    assert plan.copied is not None  # noqa: S101  (the command would have raised)
+    return folder / commands.rung_file(plan.copied.name)
+
+
+def encode_audio(
+    source: Path,
+    plan: Plan,
+    scratch: Path,
+    on_progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+    *,
+    limits: sandbox.Limits = ENCODING,
+) -> Path | None:
+    """The chosen track as AAC at -16 LUFS in fragmented MP4; None when the plan has no sound.
+
+    A track without a single sample that decodes counts as no sound.
+    """
+    if plan.sound is None:
+        return None
+    with _opened(source) as (fd,):
+        log = _log(commands.measure_sound(fd, plan), scratch, (fd,), limits, cancelled)
+        try:
+            correction = loudness.correction(log)
+        except ValueError:
+            return None
+        os.lseek(fd, 0, os.SEEK_SET)
+        argv = commands.encode_sound(fd, plan, correction, "audio.mp4")
+        folder = _run(argv, scratch, (fd,), limits, cancelled, _by_time(on_progress, plan.duration_seconds))
+    return folder / "audio.mp4"
+
+
+def pcm(audio_rendition: Path, scratch: Path, cancelled: Cancelled | None = None) -> Path:
+    """16 kHz mono signed 16-bit WAV of the audio rendition, for captions: sample n is heard at n / 16000 s."""
+    return _one(audio_rendition, scratch, "audio.wav", lambda fd: commands.pcm(fd, "audio.wav"), cancelled)
+
+
+def poster(rendition: Path, plan: Plan, scratch: Path, cancelled: Cancelled | None = None) -> Path:
+    """A JPEG of the rendition's size that stands for the recording."""
+    return _one(rendition, scratch, "poster.jpg", lambda fd: commands.poster(fd, plan, "poster.jpg"), cancelled)
+
+
+def storyboard(
+    lowest_rendition: Path, plan: Plan, scratch: Path, cancelled: Cancelled | None = None
+) -> tuple[Path, stills.Storyboard]:
+    """The sprite (JPEG) and its geometry, from the keyframes of the lowest rendition."""
+    board = stills.storyboard(plan)
+    name = "storyboard.jpg"
+    return _one(lowest_rendition, scratch, name, lambda fd: commands.storyboard(fd, board, name), cancelled), board
+
+
+def mux_mp4(
+    video_rendition: Path, audio_rendition: Path | None, scratch: Path, cancelled: Cancelled | None = None
+) -> Path:
+    """One progressive MP4 file, its index first, by stream copy: for browsers without scripts and for downloads."""
+    files = [video_rendition] if audio_rendition is None else [video_rendition, audio_rendition]
+    with _opened(*files) as fds:
+        argv = commands.mux_mp4(fds[0], fds[1] if len(fds) > 1 else None, "video.mp4")
+        return _run(argv, scratch, fds, LIGHT, cancelled) / "video.mp4"
+
+
+def _one(file: Path, scratch: Path, name: str, argv: Callable[[int], list[str]], cancelled: Cancelled | None) -> Path:
+    with _opened(file) as (fd,):
+        return _run(argv(fd), scratch, (fd,), LIGHT, cancelled) / name
+
+
+@contextlib.contextmanager
+def _opened(*files: Path) -> Iterator[tuple[int, ...]]:
+    """Open descriptors to pass on. Each opening has its own position in the file."""
+    with contextlib.ExitStack() as stack:
+        fds = []
+        for file in files:
+            fds.append(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
+            stack.callback(os.close, fds[-1])
+        yield tuple(fds)
+
+
+def _run(
+    argv: Sequence[str],
+    scratch: Path,
+    fds: tuple[int, ...],
+    limits: sandbox.Limits,
+    cancelled: Cancelled | None,
+    on_line: Callable[[str], None] | None = None,
+) -> Path:
+    """Run in a new folder inside `scratch`, and return the folder."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    sandbox.run(argv, scratch=folder, pass_fds=fds, limits=limits, on_line=on_line, cancelled=cancelled)
+    return folder
+
+
+def _log(
+    argv: Sequence[str], scratch: Path, fds: tuple[int, ...], limits: sandbox.Limits, cancelled: Cancelled | None
+) -> str:
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        return sandbox.run(argv, scratch=Path(folder), pass_fds=fds, limits=limits, cancelled=cancelled).stderr_tail
+
+
+def _by_frames(on_progress: Progress | None, frames: int) -> Callable[[str], None] | None:
+    """Progress from `frame=` lines: `out_time` runs backwards when there are several outputs."""
+    return _reporter(on_progress, _FRAME, frames)
+
+
+def _by_time(on_progress: Progress | None, seconds: float) -> Callable[[str], None] | None:
+    """Progress from `out_time_us=` lines, for the one output of sound, which has no frames."""
+    return _reporter(on_progress, _OUT_TIME, seconds * 1_000_000)
+
+
+def _reporter(on_progress: Progress | None, pattern: re.Pattern[str], whole: float) -> Callable[[str], None] | None:
+    if on_progress is None:
+        return None
+    furthest = 0.0
+
+    def report(line: str) -> None:
+        nonlocal furthest
+        match = pattern.match(line)
+        if match:
+            fraction = min(1.0, int(match[1]) / max(whole, 1))
+            if fraction > furthest:
+                furthest = fraction
+                on_progress(fraction)
+
+    return report

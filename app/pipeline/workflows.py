@@ -34,7 +34,7 @@ INGEST = Workflow(
             timeout_seconds=_HOUR, when="encode", reads=("source", "plan"), weight=1,
         ),
         Stage(
-            name="join_others", label="Adding the sharper pictures", needs=("join",), makes=("rendition",),
+            name="join_others", label="Adding the sharper pictures", needs=("transcode", "join"), makes=("rendition",),
             timeout_seconds=2 * _HOUR, when="others", reads=("source", "plan"), weight=2,
         ),
         Stage(

@@ -1,0 +1,358 @@
+"""What workers do to one stage of a run. Every change names the attempt it belongs to and is refused when a later one
+has begun, so a worker that froze and woke up late can change nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app import clock
+from app.db.recordings import Artefact, ArtefactKind
+from app.db.runs import Run, RunState, StageRun, StageState
+from app.domain import runs
+from app.pipeline import ledger
+from app.pipeline.workflows import WORKFLOWS
+
+#: A stage taken up this often without an end (workers that died, services that were away) is given up.
+ATTEMPT_LIMIT = 40
+LONGEST_PAUSE_SECONDS = 60
+_SWEEPER_LOCK = 713706
+
+Word = Literal["go", "cancel", "superseded"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """An object that a stage has stored and that stays: it becomes an artefact when the stage is finished."""
+
+    kind: ArtefactKind
+    name: str
+    key: str
+    media_type: str
+    size: int
+    sha256: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def begin(session: Session, stage_run_id: uuid.UUID, worker: str) -> int | None:
+    """Take a queued stage up. Returns the attempt's number, or None when there is nothing to do: it has ended, another
+    worker has it, or the run is being stopped."""
+    found = _locked(session, stage_run_id)
+    if found is None:
+        return None
+    run, _, row = found
+    if row.state != StageState.QUEUED or run.state != RunState.RUNNING:
+        return None
+    row.attempt += 1
+    row.state, row.worker, row.progress, row.error = StageState.RUNNING, worker, 0.0, ""
+    row.started_at, row.finished_at = clock.now(), None
+    session.flush()
+    # the database's clock: those of the machines may differ by more than the time after which a worker counts as lost
+    session.execute(update(StageRun).where(StageRun.id == row.id).values(heartbeat_at=func.clock_timestamp()))
+    return row.attempt
+
+
+def beat(session: Session, stage_run_id: uuid.UUID, attempt: int, progress: float) -> Word:
+    """Say that the attempt is alive and how far it is (0 to 1), and hear whether to go on.
+
+    Returns:
+        "go"; "cancel": stop, then call `stopped`; "superseded": stop, nothing may be written any more.
+    """
+    query = (
+        update(StageRun)
+        .where(StageRun.id == stage_run_id, StageRun.attempt == attempt, StageRun.state == StageState.RUNNING)
+        .values(progress=min(max(progress, 0.0), 1.0), heartbeat_at=func.clock_timestamp())
+        .returning(StageRun.run_id)
+        .execution_options(synchronize_session=False)
+    )
+    run_id = session.scalar(query)
+    if run_id is not None:
+        state = session.scalar(select(Run.state).where(Run.id == run_id))
+        return "go" if state == RunState.RUNNING else "cancel"
+    known = session.scalar(select(StageRun.id).where(StageRun.id == stage_run_id))
+    return "superseded" if known is not None else "cancel"
+
+
+def finish(
+    session: Session,
+    stage_run_id: uuid.UUID,
+    attempt: int,
+    outputs: Mapping[str, Any],
+    *,
+    artefacts: Sequence[Made] = (),
+    plan: Mapping[str, Any] | None = None,
+    apply: Callable[[Session], None] | None = None,
+    cpu_seconds: float = 0.0,
+) -> bool:
+    """End a stage well: its artefacts, its outputs and the jobs of what comes next, all in this transaction.
+
+    Args:
+        outputs: what later stages of the run read; JSON.
+        plan: from the planner only: `facts` and whatever the stages need to know.
+        apply: further changes that belong to this end; called only when it counts.
+
+    Returns:
+        False when it came too late: a newer attempt has the stage. Nothing was changed then.
+    """
+    found = _held(session, stage_run_id, attempt)
+    if found is None:
+        return False
+    run, stages, row = found
+    for made in artefacts:
+        _keep(session, run.recording_id, made)
+    row.state, row.progress, row.finished_at = StageState.SUCCEEDED, 1.0, clock.now()
+    row.outputs = {**outputs, "kept": [made.key for made in artefacts]}
+    row.cpu_seconds = cpu_seconds
+    if plan is not None:
+        run.plan = dict(plan)
+        stages = _expand(session, run)
+    if apply is not None:
+        apply(session)
+    session.flush()
+    runs.note_watchable(session, run)
+    runs.advance(session, run, stages)
+    return True
+
+
+def skip(session: Session, stage_run_id: uuid.UUID, attempt: int, sentence: str) -> bool:
+    """End a stage that finds nothing to do; the sentence says why. False when it came too late."""
+    found = _held(session, stage_run_id, attempt)
+    if found is None:
+        return False
+    run, stages, row = found
+    row.state, row.error, row.finished_at = StageState.SKIPPED, sentence, clock.now()
+    runs.advance(session, run, stages)
+    return True
+
+
+def fail(
+    session: Session,
+    stage_run_id: uuid.UUID,
+    attempt: int,
+    sentence: str,
+    code: str,
+    *,
+    final: bool = False,
+    transient: bool = False,
+) -> bool:
+    """End an attempt badly. It is queued again with growing pauses while the stage has retries left.
+
+    Args:
+        final: trying again cannot help.
+        transient: a service was away: that uses up none of the stage's retries, only attempts.
+
+    Returns:
+        False when it came too late.
+    """
+    found = _held(session, stage_run_id, attempt)
+    if found is None:
+        return False
+    run, stages, row = found
+    stage = WORKFLOWS[run.workflow].stage(row.stage)
+    row.error = sentence
+    row.failures += 0 if transient else 1
+    if run.state == RunState.CANCELLING:
+        row.state, row.finished_at = StageState.CANCELLED, clock.now()
+    elif final or row.failures > stage.retries or _worn_out(row):
+        row.state, row.finished_at = StageState.FAILED, clock.now()
+        if not stage.optional:
+            run.reason, run.reason_code = sentence, code
+    else:
+        row.state = StageState.QUEUED
+        tries = row.attempt - row.outputs.get("attempts_before", 0)
+        runs.wake(session, run, row, after_seconds=min(2**tries, LONGEST_PAUSE_SECONDS))
+    runs.advance(session, run, stages)
+    return True
+
+
+def reject(session: Session, stage_run_id: uuid.UUID, attempt: int, sentence: str, code: str) -> bool:
+    """End the run because the file cannot become a recording: all its objects are erased, then it is rejected.
+
+    Returns:
+        False when it came too late.
+    """
+    found = _held(session, stage_run_id, attempt)
+    if found is None:
+        return False
+    run, stages, row = found
+    row.error, row.finished_at = sentence, clock.now()
+    if run.state == RunState.RUNNING:
+        row.state, run.state = StageState.FAILED, RunState.CANCELLING
+        run.reason, run.reason_code = sentence, code
+        run.plan = {**run.plan, "rejected": True}
+    else:
+        row.state = StageState.CANCELLED
+    runs.advance(session, run, stages)
+    return True
+
+
+def release(session: Session, stage_run_id: uuid.UUID, attempt: int) -> bool:
+    """Give a stage back, so that another worker takes it up at once: this one has been told to end."""
+    found = _held(session, stage_run_id, attempt)
+    if found is None:
+        return False
+    run, stages, row = found
+    if run.state == RunState.RUNNING:
+        row.state = StageState.QUEUED
+        runs.wake(session, run, row)
+    else:
+        row.state, row.finished_at = StageState.CANCELLED, clock.now()
+    runs.advance(session, run, stages)
+    return True
+
+
+def stopped(session: Session, stage_run_id: uuid.UUID, attempt: int) -> bool:
+    """Say that the attempt has stopped because the run was cancelled."""
+    return release(session, stage_run_id, attempt)
+
+
+def recover(session: Session, stalled_seconds: float) -> int:
+    """Put right what lost workers left: their stages are queued again, and every queued stage has its job.
+
+    One process at a time does this; the others return at once.
+
+    Args:
+        stalled_seconds: without a sign of life for this long, a worker counts as lost.
+
+    Returns:
+        How many stages were taken from lost workers.
+    """
+    if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _SWEEPER_LOCK}):
+        return 0
+    session.execute(_RETRY_STALLED_JOBS, {"seconds": stalled_seconds})
+    lost = session.execute(_LOST_STAGES, {"seconds": stalled_seconds}).all()
+    for run_id in sorted({run_id for _, run_id in lost}):
+        run = runs.locked(session, run_id)
+        stages = runs.locked_stages(session, run)
+        ids = {stage_id for stage_id, its_run in lost if its_run == run_id}
+        for row in stages:
+            if row.id in ids and row.state == StageState.RUNNING:
+                _take_back(run, row)
+        runs.advance(session, run, stages)
+    for (stage_run_id,) in session.execute(_QUEUED_WITHOUT_JOB, {"task": runs.TASK}).all():
+        row = session.get_one(StageRun, stage_run_id)
+        runs.wake(session, session.get_one(Run, row.run_id), row)
+    return len(lost)
+
+
+_RETRY_STALLED_JOBS = text("""
+    SELECT procrastinate_retry_job_v2(job.id, now(), NULL, NULL, NULL)
+    FROM (
+        SELECT j.id FROM procrastinate_jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
+        WHERE j.status = 'doing' AND (w.id IS NULL OR w.last_heartbeat < now() - make_interval(secs => :seconds))
+        FOR UPDATE OF j SKIP LOCKED
+    ) AS job
+""")
+_LOST_STAGES = text("""
+    SELECT id, run_id FROM stage_runs
+    WHERE state = 'running' AND heartbeat_at < clock_timestamp() - make_interval(secs => :seconds)
+""")
+_QUEUED_WITHOUT_JOB = text("""
+    SELECT s.id FROM stage_runs s JOIN runs r ON r.id = s.run_id
+    WHERE s.state = 'queued' AND r.state = 'running' AND NOT EXISTS (
+        SELECT 1 FROM procrastinate_jobs j
+        WHERE j.status IN ('todo', 'doing') AND j.task_name = :task AND j.args ->> 'stage_run_id' = s.id::text
+    )
+    FOR UPDATE OF s SKIP LOCKED
+""")
+
+
+def _take_back(run: Run, row: StageRun) -> None:
+    """Take a stage from a lost worker; its job follows, because a queued stage without one gets one."""
+    if run.state != RunState.RUNNING:
+        row.state, row.finished_at = StageState.CANCELLED, clock.now()
+    elif _worn_out(row):
+        row.state, row.finished_at = StageState.FAILED, clock.now()
+        row.error = "Every worker that took this up was lost."
+    else:
+        row.state = StageState.QUEUED
+
+
+def _worn_out(row: StageRun) -> bool:
+    return row.attempt - int(row.outputs.get("attempts_before", 0)) >= ATTEMPT_LIMIT
+
+
+def _locked(session: Session, stage_run_id: uuid.UUID) -> tuple[Run, list[StageRun], StageRun] | None:
+    """The run, all its stages and this one, locked in that order; None when the recording is gone."""
+    run_id = session.scalar(select(StageRun.run_id).where(StageRun.id == stage_run_id))
+    if run_id is None:
+        return None
+    run = runs.locked(session, run_id)
+    stages = runs.locked_stages(session, run)
+    return next(((run, stages, row) for row in stages if row.id == stage_run_id), None)
+
+
+def _held(session: Session, stage_run_id: uuid.UUID, attempt: int) -> tuple[Run, list[StageRun], StageRun] | None:
+    """As `_locked`, but None also when the attempt does not hold the stage any more."""
+    found = _locked(session, stage_run_id)
+    if found is None or found[2].attempt != attempt or found[2].state != StageState.RUNNING:
+        return None
+    return found
+
+
+def _keep(session: Session, recording_id: uuid.UUID, made: Made) -> None:
+    """Make an artefact of a stored object; it replaces the one of the same kind and name."""
+    values = {
+        "key": made.key,
+        "media_type": made.media_type,
+        "size": made.size,
+        "sha256": made.sha256,
+        "detail": dict(made.detail),
+        "created_at": clock.now(),
+    }
+    identity = {"recording_id": recording_id, "kind": made.kind, "name": made.name}
+    session.execute(
+        insert(Artefact)
+        .values(id=uuid.uuid4(), **identity, **values)
+        .on_conflict_do_update(index_elements=list(identity), set_=values)
+    )
+
+
+def _expand(session: Session, run: Run) -> list[StageRun]:
+    """Add the rows of chunks now that the plan is known, and take over results that an earlier run has left."""
+    workflow = WORKFLOWS[run.workflow]
+    known = run.plan["facts"]
+    prints = ledger.fingerprints(workflow, known)
+    done = _kept_results(session, run)
+    have = ledger.reuse(workflow, prints, done)
+    stages = runs.locked_stages(session, run)
+    there = {(row.stage, row.chunk) for row in stages}
+    places = [p for p in ledger.rows(workflow, known) if p not in there and p[0] not in have.needless]
+    for row in stages:
+        if row.stage == workflow.planner:
+            continue  # its row keeps the fingerprint that it has without a plan
+        row.fingerprint = prints[row.stage]
+        if (
+            row.state == StageState.WAITING
+            and row.stage in have.reused
+            and ledger.wanted(workflow.stage(row.stage), known)
+        ):
+            row.state, row.progress, row.outputs = StageState.SUCCEEDED, 1.0, done[prints[row.stage]]
+        elif row.state == StageState.WAITING and row.stage in have.needless:
+            row.state = StageState.SKIPPED
+    runs.add_rows(session, run, places)
+    return runs.locked_stages(session, run)
+
+
+def _kept_results(session: Session, run: Run) -> dict[str, dict[str, Any]]:
+    """Outputs by fingerprint of stages of other runs of the recording whose artefacts are all still there."""
+    keys = set(session.scalars(select(Artefact.key).where(Artefact.recording_id == run.recording_id)))
+    earlier = (
+        select(StageRun)
+        .join(Run, StageRun.run_id == Run.id)
+        .where(Run.recording_id == run.recording_id, Run.id != run.id, StageRun.state == StageState.SUCCEEDED)
+        .order_by(StageRun.finished_at)
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for row in session.scalars(earlier):
+        kept = row.outputs.get("kept", [])
+        if row.fingerprint and kept and keys.issuperset(kept):
+            found[row.fingerprint] = row.outputs
+    return found

@@ -7,10 +7,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, flash, g, render_template, request
+from flask import Flask, Response, flash, g, render_template, request, send_from_directory
 
 from app.settings import Brand
 from app.web.assets import init_templates
+from tests.frontend.media import CUES
 
 CSP = (
     "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self'; img-src 'self' blob: data:; "
@@ -99,9 +100,53 @@ def make_app(brand: Brand = "plain", folder: Path | None = None) -> Flask:
     def error(status: int) -> tuple[str, int]:
         return render_template("errors/error.html", status=status, request_id=request.args.get("id", "")), status
 
+    _add_watch(app, folder)
+
     @app.get("/poster.svg")
     def poster() -> Response:
         shape = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 9"><rect width="16" height="9" fill="#425563"/></svg>'
         return Response(shape, mimetype="image/svg+xml")
 
     return app
+
+
+def _add_watch(app: Flask, folder: Path | None) -> None:
+    """A watch page over the media in `folder`. `app.config` steers it: MEDIA_STATUS answers that status for media."""
+    app.config.update(MEDIA_STATUS=200, PLAYLIST_STATUS=200)
+    app.extensions["positions"] = []
+
+    @app.get("/watch")
+    def watch() -> str:
+        asked = request.args
+        recording: dict[str, Any] = {
+            "id": "player",
+            "title": "Talking about a missed diagnosis",
+            "mp4": "/media/small.mp4",
+            "playlist": "" if "mp4" in asked else "/media/master.m3u8",
+            "poster": "/media/poster.jpg",
+            "captions": [{"src": "/media/captions.vtt", "lang": "en-GB", "label": "English"}],
+            "captions_note": "Automatic captions, not yet checked",
+            "storyboard": "/media/storyboard.json",
+            "position": "/position",
+            "start": asked.get("t", 0, type=float),
+            "end": asked.get("end", None, type=float),
+            "watermark": "Sam Example · sam@example.org",
+            "chapters": [{"start": 0, "title": "Greeting"}, {"start": 6.5, "title": "Apology"}],
+        }
+        cues = [{"start": s, "end": e, "text": text} for s, e, text in CUES]
+        return render_template("watch.html", recording=recording, cues=cues, embed="embed" in asked, hide_heading=True)
+
+    @app.get("/media/<path:name>")
+    def media(name: str) -> Response:
+        kind = "PLAYLIST_STATUS" if name.endswith(".m3u8") else "MEDIA_STATUS"
+        if app.config[kind] != 200 and name.endswith((".m3u8", ".mp4")):
+            return Response("refused", app.config[kind])
+        types = {"m3u8": "application/vnd.apple.mpegurl", "vtt": "text/vtt"}
+        assert folder is not None
+        return send_from_directory(folder, name, mimetype=types.get(name.rpartition(".")[2]), conditional=True)
+
+    @app.post("/position")
+    def position() -> tuple[str, int]:
+        assert request.headers["X-CSRF-Token"] == "token-for-tests"
+        app.extensions["positions"].append(request.get_json()["seconds"])
+        return "", 204

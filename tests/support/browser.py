@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -50,6 +51,22 @@ def axe(page: Page, **options: Any) -> list[dict[str, Any]]:
         {"id": v["id"], "impact": v["impact"], "help": v["help"], "nodes": [n["html"][:200] for n in v["nodes"]]}
         for v in found.response["violations"]
     ]
+
+
+def wait_until(page: Page, expression: str, seconds: float = 15) -> Any:
+    """Poll a JavaScript expression until it is true; its value.
+
+    Playwright's own wait_for_function evaluates a string inside the page, which a strict policy rightly refuses.
+
+    Raises:
+        AssertionError: it did not become true in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not (value := page.evaluate(expression)):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Still not true after {seconds} s: {expression}")
+        page.wait_for_timeout(50)
+    return value
 
 
 def sideways_overflow(page: Page) -> int:

@@ -1,0 +1,106 @@
+"""The directory that admins read: the people, organisations and groups that they administer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy.orm import Session, selectinload
+
+from app import clock
+from app.access import Action, Actor, policy
+from app.db.people import Group, GroupMembership, Person, Role, RoleAssignment
+from app.db.places import Organisation
+
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class PeopleFilter:
+    """What a list of people is narrowed to. `after` is the last row of the page before: e-mail in lower case and id."""
+
+    words: str = ""
+    role: Role | None = None
+    suspended: bool | None = None
+    organisation_id: uuid.UUID | None = None
+    after: tuple[str, uuid.UUID] | None = None
+
+
+def people(session: Session, actor: Actor, wanted: PeopleFilter) -> tuple[list[Person], tuple[str, uuid.UUID] | None]:
+    """A page of the people whom the actor administers, by e-mail, and where the next page starts."""
+    key = (func.lower(Person.email), Person.id)
+    query = (
+        policy.visible(actor, Action.PERSON_ADMINISTER, clock.now())
+        .options(
+            selectinload(Person.roles).selectinload(RoleAssignment.area),
+            selectinload(Person.roles).selectinload(RoleAssignment.organisation),
+            selectinload(Person.organisation),
+        )
+        .order_by(*key)
+        .limit(PAGE + 1)
+    )
+    if wanted.words:
+        pattern = f"%{_literal(wanted.words)}%"
+        query = query.where(or_(Person.email.ilike(pattern), Person.name.ilike(pattern)))
+    if wanted.role is not None:
+        query = query.where(Person.roles.any(RoleAssignment.role == wanted.role))
+    if wanted.suspended is not None:
+        query = query.where(Person.suspended_at.is_not(None) == wanted.suspended)
+    if wanted.organisation_id is not None:
+        query = query.where(Person.organisation_id == wanted.organisation_id)
+    if wanted.after is not None:
+        query = query.where(tuple_(*key) > wanted.after)
+    found: Sequence[Person] = session.scalars(query).all()
+    more = found[PAGE - 1] if len(found) > PAGE else None
+    return list(found[:PAGE]), (more.email.lower(), more.id) if more is not None else None
+
+
+def _literal(words: str) -> str:
+    """Words without the wildcards of LIKE."""
+    return words.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def organisations(session: Session, actor: Actor) -> list[tuple[Organisation, int]]:
+    """The organisations that the actor administers, by name, each with how many people belong to it."""
+    heads = (
+        select(func.count())
+        .select_from(Person)
+        .where(Person.organisation_id == Organisation.id)
+        .correlate(Organisation)
+        .scalar_subquery()
+    )
+    query = (
+        policy.visible(actor, Action.ORGANISATION_ADMINISTER, clock.now())
+        .add_columns(heads)
+        .options(selectinload(Organisation.area))
+        .order_by(Organisation.name)
+    )
+    return [(row[0], row[1]) for row in session.execute(query)]
+
+
+def groups(session: Session, actor: Actor) -> list[tuple[Group, int]]:
+    """The groups that the actor administers, by name, each with how many people are in it."""
+    heads = (
+        select(func.count())
+        .select_from(GroupMembership)
+        .where(GroupMembership.group_id == Group.id)
+        .correlate(Group)
+        .scalar_subquery()
+    )
+    query = (
+        policy.visible(actor, Action.GROUP_ADMINISTER, clock.now()).add_columns(heads).order_by(Group.name, Group.id)
+    )
+    return [(row[0], row[1]) for row in session.execute(query)]
+
+
+def members(session: Session, group: Group) -> list[tuple[Person, GroupMembership]]:
+    """The people of a group, by e-mail, with their membership."""
+    query = (
+        select(Person, GroupMembership)
+        .join(GroupMembership, GroupMembership.person_id == Person.id)
+        .where(GroupMembership.group_id == group.id)
+        .order_by(func.lower(Person.email))
+    )
+    return [(row[0], row[1]) for row in session.execute(query)]

@@ -1,0 +1,171 @@
+"""The addresses that a player asks for. Each one asks the policy, each time: what is revoked stops at the next segment.
+
+Two ways for bytes: `redirect` answers 302 to an address at S3 that lives for a minute at most; `proxy` passes the bytes
+on, for where only this server can be reached. `auto` redirects when the browser can surely follow.
+
+Every address exists a second time below /embed/, where a frame's own session asks; playlists name their parts relatively,
+so both play alike.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, jsonify, redirect, request
+
+from app.access import Action
+from app.db import db
+from app.db.recordings import Artefact, ArtefactKind, Recording
+from app.domain import playback
+from app.settings import Settings
+from app.web import guard, ranges
+
+bp = Blueprint("playback", __name__)
+
+PLAYLIST = "application/vnd.apple.mpegurl"
+WEBVTT = "text/vtt; charset=utf-8"
+
+View = Callable[..., Any]
+
+
+def _route(path: str, endpoint: str) -> Callable[[View], View]:
+    """An address of a recording, and its twin for embeds. Both are for whoever may view the recording."""
+
+    def decorate(view: View) -> View:
+        guarded = guard.on(Action.RECORDING_VIEW, Recording)(view)
+        bp.add_url_rule(f"/recordings/<uuid:recording_id>/{path}", endpoint, guarded)
+        bp.add_url_rule(f"/embed/recordings/<uuid:recording_id>/{path}", f"embed_{endpoint}", guarded)
+        return guarded
+
+    return decorate
+
+
+@_route("master.m3u8", "master")
+def master(recording: Recording) -> Response:
+    """The playlist of playlists."""
+    return Response(playback.master_playlist(db.session(), recording.id), mimetype=PLAYLIST)
+
+
+@_route("<name>.m3u8", "media_playlist")
+def media_playlist(recording: Recording, name: str) -> Response:
+    """The segments of one rendition, or of the sound."""
+    return Response(playback.media_playlist(db.session(), recording.id, name), mimetype=PLAYLIST)
+
+
+@_route("<name>.iframes.m3u8", "iframe_playlist")
+def iframe_playlist(recording: Recording, name: str) -> Response:
+    """The key frames of one rendition, for fast winding."""
+    return Response(playback.iframe_playlist(db.session(), recording.id, name), mimetype=PLAYLIST)
+
+
+@_route("media/<name>.mp4", "media")
+def media(recording: Recording, name: str) -> Response:
+    """The bytes of one rendition, or of the sound."""
+    return deliver(playback.media(db.session(), recording.id, name))
+
+
+@_route("video.mp4", "video")
+def video(recording: Recording) -> Response:
+    """Picture and sound in one small file, for browsers' own players."""
+    return deliver(playback.artefact(db.session(), recording.id, ArtefactKind.DOWNLOAD))
+
+
+@_route("captions/<language>.vtt", "captions")
+def captions(recording: Recording, language: str) -> Response:
+    """The captions in one language. Never redirected: browsers take text tracks from the page's own origin only."""
+    return _whole(playback.artefact(db.session(), recording.id, ArtefactKind.CAPTIONS, language), WEBVTT)
+
+
+@_route("chapters.vtt", "chapters")
+def chapters(recording: Recording) -> Response:
+    """The chapters as a text track."""
+    return Response(playback.chapters(db.session(), recording.id, recording.duration_ms), content_type=WEBVTT)
+
+
+@_route("poster.jpg", "poster")
+def poster(recording: Recording) -> Response:
+    """The still that stands for the recording."""
+    return deliver(playback.artefact(db.session(), recording.id, ArtefactKind.POSTER))
+
+
+@_route("storyboard.json", "storyboard")
+def storyboard(recording: Recording) -> Response:
+    """Where on the storyboard which second is."""
+    return jsonify(playback.storyboard(db.session(), recording.id, "storyboard.jpg"))
+
+
+@_route("storyboard.jpg", "storyboard_image")
+def storyboard_image(recording: Recording) -> Response:
+    """The storyboard's picture."""
+    return deliver(playback.artefact(db.session(), recording.id, ArtefactKind.STORYBOARD))
+
+
+# -- bytes -------------------------------------------------------------------------------------------------------------
+
+
+def deliver(artefact: Artefact) -> Response:
+    """Answer with the bytes of a stored object, or with an address for them."""
+    head = request.method == "HEAD"
+    if not head and redirects(guard.core().settings, guard.core().storage.public_endpoint):
+        return redirect(guard.core().storage.presign_get(artefact.key, media_type=artefact.media_type))  # type: ignore[return-value]
+    headers = {"Accept-Ranges": "bytes", "ETag": f'"{artefact.sha256}"'}
+    try:
+        byte_range = ranges.parse(_range_header(headers["ETag"]), artefact.size)
+    except ranges.Unsatisfiable:
+        return Response(status=416, headers={**headers, "Content-Range": f"bytes */{artefact.size}"})
+    first, last = byte_range or (0, artefact.size - 1)
+    headers["Content-Length"] = str(last - first + 1)
+    if byte_range is not None:
+        headers["Content-Range"] = f"bytes {first}-{last}/{artefact.size}"
+    key, media_type = artefact.key, artefact.media_type
+    body: Any = None  # and not b"", which would set the length to 0
+    if not head and last >= first:
+        _let_database_go()
+        body, _ = guard.core().storage.stream(key, (first, last))
+    return Response(
+        body, 206 if byte_range is not None else 200, headers, mimetype=media_type, direct_passthrough=not head
+    )
+
+
+def _range_header(etag: str) -> str | None:
+    """The Range header, unless If-Range names another state of the object: then the whole is due (RFC 9110 13.1.5)."""
+    condition = request.headers.get("If-Range")
+    return request.headers.get("Range") if condition is None or condition.strip() == etag else None
+
+
+def _whole(artefact: Artefact, media_type: str) -> Response:
+    key = artefact.key
+    _let_database_go()
+    return Response(guard.core().storage.get_bytes(key), content_type=media_type)
+
+
+def _let_database_go() -> None:
+    """Give the connection back before waiting for S3: a slow reader must not hold one. Nothing was written."""
+    db.session.close()
+
+
+def redirects(settings: Settings, endpoint: str) -> bool:
+    """Whether this request's bytes come by redirect. `auto` says yes only where the browser can surely follow: it is at
+    the address that S3 lets in (its CORS rule), it reaches an S3 on loopback only from the same machine, and a page that
+    came by https fetches nothing by http."""
+    if settings.delivery != "auto":
+        return settings.delivery == "redirect"
+    if request.host_url.rstrip("/") != settings.base_url:
+        return False
+    store = urlsplit(endpoint)
+    if request.scheme == "https" and store.scheme != "https":
+        return False
+    return not is_loopback(store.hostname or "") or is_loopback(urlsplit(request.host_url).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means the very machine that asks."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -229,7 +229,7 @@ class Postgres:
             "log_parameter_max_length_on_error": "0",
         }
         if not self._durable:
-            values |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+            values |= {"fsync": "off", "full_page_writes": "off"}
         return [word for name, value in values.items() for word in ("-c", f"{name}={value}")]
 
     def _place(self, programs: Programs) -> Path:

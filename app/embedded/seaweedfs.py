@@ -34,7 +34,7 @@ _PORTS = (
     *("filer", "filer_grpc", "s3", "s3_grpc"),
 )
 _START_SECONDS = 60
-_STOP_SECONDS = 5
+_STOP_SECONDS = 3
 """SIGTERM ends the HTTP doors at once; what follows is 15 s of waiting for the server's own internal streams, and once a
 hang. Acknowledged objects are fsynced and survive SIGKILL, so the rest of that wait buys nothing."""
 
@@ -153,7 +153,7 @@ class SeaweedFS:
             self._ask_for_fsync()
 
     def stop(self) -> None:
-        """SIGTERM, 5 s, SIGKILL."""
+        """SIGTERM, 3 s, SIGKILL."""
         if self.process is not None:
             processes.stop(self.process, [(signal.SIGTERM, _STOP_SECONDS)])
             self.process = None

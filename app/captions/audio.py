@@ -75,7 +75,7 @@ def _check_format(fields: tuple[Any, ...]) -> None:
 
 def blocks(samples: Samples, *, seconds: int = BLOCK_SECONDS) -> Iterator[tuple[int, int]]:
     """Bounds (in samples) of consecutive blocks of at most `seconds`, cut where it is quietest."""
-    start, size, search = 0, seconds * RATE, min(_SEARCH_SECONDS, seconds // 2) * RATE
+    start, size, search = 0, seconds * RATE, min(_SEARCH_SECONDS * RATE, seconds * RATE // 2)
     while len(samples) - start > size:
         end = _quietest(samples, start + size - search, start + size)
         yield start, end

@@ -12,8 +12,12 @@ _MAX_TERM = 60
 
 
 def tokens(text: str) -> int:
-    """An upper estimate of Whisper's tokens for `text`; the real tokenizer belongs to a model, which may not be here."""
-    return sum(1 + (len(word.encode()) + 1) // 2 for word in text.split())
+    """An upper estimate of Whisper's tokens for `text`; the real tokenizer belongs to a model, which may not be here.
+    Plain words have at least two letters a token; what the tokenizer has rarely seen can need one for each byte."""
+    return sum(
+        1 + ((len(word) + 1) // 2 if word.isascii() and not word.isupper() else len(word.encode()))
+        for word in text.split()
+    )
 
 
 def prompt(terms: Iterable[str]) -> str:

@@ -62,14 +62,16 @@ def find(identifiers: Iterable[str], words: Sequence[Word]) -> list[Mention]:
 
 
 def _outermost(mentions: list[Mention]) -> list[Mention]:
-    """Without the places that lie inside a longer one of the same identifier."""
-    return [
-        m
-        for m in mentions
-        if not any(
-            o is not m and o.identifier == m.identifier and o.first <= m.first and m.last <= o.last for o in mentions
-        )
-    ]
+    """Without the places that another one of the same identifier makes needless: longer, or exact where this is not."""
+
+    def needless(m: Mention, other: Mention) -> bool:
+        if other is m or other.identifier != m.identifier or other.last < m.first or other.first > m.last:
+            return False
+        if other.exact != m.exact:
+            return other.exact
+        return other.first <= m.first and m.last <= other.last
+
+    return [m for m in mentions if not any(needless(m, other) for other in mentions)]
 
 
 def _plain(text: str) -> str:
@@ -90,7 +92,10 @@ def _names(name: list[str], said: Sequence[str]) -> Iterable[tuple[int, int, boo
         # "McDonald" may be heard as two words, and "Mary Ann" as one.
         for last in range(first, min(len(said), first + len(name) + 1)):
             joined += said[last]
-            if said[first] and said[last] and _similar(whole, joined):
+            if not said[first] or not said[last]:
+                continue
+            # One word more than the name has must fit exactly, or any short word in front would seem to belong to it.
+            if whole == joined or (last - first < len(name) and _similar(whole, joined)):
                 yield first, last, whole == joined
         if any(_similar(part, said[first]) for part in parts):
             yield first, first, len(name) == 1 and whole == said[first]

@@ -57,7 +57,7 @@ def break_cost(word: str, following: str | None, pause: float) -> float:
         cost -= 2.0
     if word[:1].isupper() and following[:1].isupper() and here != "i" and there != "i":
         cost += 4.0  # most likely one name
-    if word[-1:].isdigit() and not following[:1].isupper():
+    if word[:1].isdigit() and not following[:1].isupper():
         cost += 3.0  # a number and its unit
     return max(0.0, cost - 8.0 * min(pause, 1.0))
 

@@ -1,0 +1,105 @@
+"""The real weights where they can be had, and small sounds made here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import wave
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from app.captions import engines, models
+from app.captions.engines import Transcript
+from app.errors import Unavailable
+
+RATE = 16_000
+SHARED_SPEECH = Path(__file__).resolve().parents[3] / "shared" / "media" / "speech"
+
+WriteWav = Callable[[NDArray[np.float64]], Path]
+Listen = Callable[..., Transcript]
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    try:
+        return models.fetch("base", models.default_cache(), lambda *_: None)
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def write_wav(tmp_path: Path) -> WriteWav:
+    """Writes samples from -1 to 1 as 16 kHz mono 16-bit."""
+
+    def write(samples: NDArray[np.float64]) -> Path:
+        path = tmp_path / "sound.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+        return path
+
+    return write
+
+
+def decoded(source: Path, target: Path) -> Path:
+    """The sound of a media file as an engine hears it."""
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        source,
+        "-vn",
+        "-ac",
+        "1",
+        "-ar",
+        str(RATE),
+        target,
+    ]
+    subprocess.run(command, check=True, timeout=60)
+    return target
+
+
+@pytest.fixture
+def listen(weights: Path, tmp_path: Path) -> Listen:
+    """Runs the real child on a WAV file, in an environment of its own."""
+
+    def run(wav: Path, glossary: Sequence[str] = ()) -> Transcript:
+        with wav.open("rb") as file:
+            argv = engines.command("faster-whisper", weights, "en", glossary, fd=file.fileno(), threads=2)
+            done = subprocess.run(
+                argv,
+                pass_fds=[file.fileno()],
+                env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **engines.environment()},
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+        assert done.returncode == 0, done.stderr
+        return engines.parse(done.stdout.splitlines())
+
+    return run
+
+
+@pytest.fixture
+def shared_speech() -> dict[str, str]:
+    """Reference texts by file name of the speech samples that lie beside the checkout."""
+    manifest = SHARED_SPEECH / "manifest.json"
+    if not manifest.is_file():
+        pytest.skip("there are no speech samples beside this checkout")
+    return {entry["file"]: entry["text"] for entry in json.loads(manifest.read_text())}
+
+
+@pytest.fixture
+def copied_weights(weights: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(weights, tmp_path / "cache" / weights.name))

@@ -1,0 +1,130 @@
+"""The child's command, its lines, and how it goes about a recording."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.captions import audio, child, engines
+from app.captions.guards import Heard
+from app.captions.words import Word
+from app.errors import Misconfigured, Unavailable
+
+DONE = {"type": "done", "language": "en", "engine": "faster-whisper", "model": "m", "seconds": 4, "speech_seconds": 2}
+HELLO = {"type": "word", "start": 0.5, "end": 1.0, "text": "Hello", "probability": 0.9}
+
+
+def lines(*messages: dict[str, Any]) -> list[str]:
+    return [json.dumps(m) for m in messages]
+
+
+def test_the_command_names_everything_and_no_shell() -> None:
+    argv = engines.command("faster-whisper", Path("/m"), "EN", ["amlodipine", "Dr Okafor"], fd=7, threads=2)
+    assert argv[:4] == [sys.executable, "-I", "-m", "app.captions.child"]
+    assert {"--engine=faster-whisper", "--model=/m", "--fd=7", "--language=en", "--threads=2"} < set(argv)
+    assert argv[-1] == "--prompt=amlodipine, Dr Okafor"
+
+
+def test_a_glossary_term_cannot_become_an_option() -> None:
+    assert engines.command("faster-whisper", Path("/m"), "en", ["--fd=1"], fd=7)[-1] == "--prompt=--fd=1"
+
+
+@pytest.mark.parametrize(("engine", "language"), [("whisper", "en"), ("faster-whisper", "e n"), ("faster-whisper", "")])
+def test_an_impossible_setting_is_refused(engine: str, language: str) -> None:
+    with pytest.raises(Misconfigured, match="VIGNETTE_CAPTION"):
+        engines.command(engine, Path("/m"), language, fd=3)
+
+
+def test_lines_become_a_transcript() -> None:
+    seen: list[float] = []
+    listener = engines.Listener(seen.append)
+    for line in lines(
+        {"type": "progress", "seconds": 2, "of": 4}, HELLO, {"type": "progress", "seconds": 1, "of": 4}, DONE
+    ):
+        listener.feed(line)
+    transcript = listener.transcript()
+    assert transcript.words == (Word(0.5, 1.0, "Hello", 0.9),)
+    assert (transcript.language, transcript.seconds, transcript.speech_seconds) == ("en", 4.0, 2.0)
+    assert seen == [0.5, 0.5]  # never back
+    assert transcript.summary == "1 words found."
+
+
+def test_silence_is_said_in_words() -> None:
+    assert engines.parse(lines(DONE)).summary == "No speech found."
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        [],
+        lines(HELLO),
+        lines(DONE, HELLO),
+        ["not json"],
+        ["[]"],
+        ['{"type": "word"}'],
+        ['{"type": "word", "start": NaN, "end": 1, "text": "x", "probability": 1}'],
+        ['{"type": "shell"}'],
+    ],
+)
+def test_output_that_makes_no_sense_is_no_transcript(output: list[str]) -> None:
+    with pytest.raises(Unavailable, match="captions engine"):
+        engines.parse(output)
+
+
+@given(st.lists(st.text(max_size=40), max_size=5))
+def test_any_output_is_parsed_or_refused(output: list[str]) -> None:
+    with pytest.raises(Unavailable):
+        engines.parse(output)
+
+
+def test_an_error_line_is_passed_on() -> None:
+    with pytest.raises(Unavailable, match="no model there"):
+        engines.parse(lines({"type": "error", "sentence": "no model there"}))
+
+
+class Repeater:
+    """Hears one word in the middle of every block."""
+
+    name = "repeater"
+
+    def hear(self, samples: audio.Samples, *, language: str, prompt: str) -> tuple[float, Iterator[Heard]]:
+        middle = len(samples) / audio.RATE / 2
+        return 1.0, iter([Heard((Word(middle, middle + 0.2, " word", 0.9),), 0.1, -0.1, 1.0)])
+
+
+def test_a_long_recording_is_heard_in_blocks_and_its_times_run_on() -> None:
+    emitted: list[dict[str, Any]] = []
+    samples = np.zeros(audio.BLOCK_SECONDS * audio.RATE * 2 + 5 * audio.RATE, dtype=np.int16)
+    speech = child.transcribe(Repeater(), samples, emitted.append, language="en", prompt="")
+    starts = [m["start"] for m in emitted if m["type"] == "word"]
+    assert len(starts) == 3 == speech
+    assert starts == sorted(starts)
+    assert starts[-1] > audio.BLOCK_SECONDS
+    assert emitted[-1] == {"type": "progress", "seconds": 605.0, "of": 605.0}
+
+
+def test_the_child_reports_a_wrong_sound_and_a_missing_model(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    path.write_bytes(b"RIFF....WAVEdata\0\0\0\0")
+    with path.open("rb") as file:
+        argv = engines.command("faster-whisper", tmp_path / "none", "en", fd=file.fileno())
+        done = subprocess.run(argv, pass_fds=[file.fileno()], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 1
+    with pytest.raises(Unavailable, match="no format"):
+        engines.parse(done.stdout.splitlines())
+
+
+def test_the_engine_wants_a_model_folder(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="folder"):
+        child.load("faster-whisper", tmp_path / "none", 1)
+    with pytest.raises(Misconfigured, match="cannot be loaded"):
+        child.load("faster-whisper", tmp_path, 1)

@@ -29,11 +29,13 @@ _TICK_BIAS = Fraction(7, 100)
 _FRAGMENTS = (
     "+empty_moov"  # the init part comes first and knows nothing of the samples, so it is the same for all chunks
     "+default_base_moof"  # offsets count from the fragment, so fragments can be moved
-    "+negative_cts_offsets"  # first picture at 0 without an edit list, which some players ignore
-    "+frag_discont"  # a chunk keeps its own start time, where the muxer would set it to 0
     "+skip_trailer"  # no index at the end: its offsets would be wrong after the join
 )
-_VIDEO_FRAGMENTS = "+frag_keyframe" + _FRAGMENTS
+_VIDEO_FRAGMENTS = (
+    "+frag_keyframe"
+    "+negative_cts_offsets"  # first picture at 0 without an edit list, which some players ignore
+    "+frag_discont" + _FRAGMENTS  # a chunk keeps its own start time, where the muxer would set it to 0
+)
 
 
 @cache
@@ -180,7 +182,10 @@ def encode_sound(fd: int, plan: Plan, correction: Correction, name: str) -> list
     sound = sound.filter("aresample", SAMPLE_RATE, first_pts=0, **{"async": 1})
     sound = sound.filter("aformat", channel_layouts="stereo")
     if correction.side is not None:
-        sound = sound.filter("pan", f"stereo|c0=c{correction.side}|c1=c{correction.side}")
+        # By way of mono: channelmap can also name one input twice, but then both outputs share memory, and filters that
+        # work in place change it twice (20 dB became 40).
+        sound = sound.filter("channelmap", map=str(correction.side), channel_layout="mono")
+        sound = sound.filter("aformat", channel_layouts="stereo")
     if correction.gain_db:
         sound = sound.filter("volume", f"{correction.gain_db:.2f}dB")
         # level: it must limit only, not raise what it limited; latency: take back the delay of looking ahead.

@@ -148,7 +148,7 @@ def plan(probe: Probe, *, chunk_seconds: float, threads: int) -> Plan:
     seconds, outlasts = probe.duration_seconds, False
     if sound is not None and sound.end_seconds > seconds + SOUND_OUTLASTS_SECONDS:
         seconds, outlasts = sound.end_seconds, True
-    total = max(1, round(seconds * fps))
+    total, pictures = (max(1, round(length * fps)) for length in (seconds, probe.duration_seconds))
     rungs = _rungs(probe.video.display_width, probe.video.display_height)
     if not outlasts and may_copy(probe, rungs[0], fps):
         rungs = (Rung(**{**asdict(rungs[0]), "copied": True}), *rungs[1:])
@@ -166,7 +166,9 @@ def plan(probe: Probe, *, chunk_seconds: float, threads: int) -> Plan:
         total_frames=total,
         threads=threads,
         rungs=rungs,
-        chunks=chunks(total, gop, fps, chunk_seconds if probe.seekable_exactly else None) if encodes else (),
+        chunks=_with_rest(chunks(pictures, gop, fps, chunk_seconds if probe.seekable_exactly else None), total)
+        if encodes
+        else (),
         sound=Sound(sound.index, sound.channels, sound.first_seconds) if sound else None,
     )
 
@@ -190,6 +192,12 @@ def chunks(total: int, gop: int, fps: Fraction, chunk_seconds: float | None) -> 
     return tuple(
         Chunk(index, index * size, (total - index * size) if index == count - 1 else size) for index in range(count)
     )
+
+
+def _with_rest(parts: tuple[Chunk, ...], total: int) -> tuple[Chunk, ...]:
+    """The last chunk takes the time after the last picture too: a chunk of its own would find nothing to show."""
+    last = parts[-1]
+    return (*parts[:-1], Chunk(last.index, last.start, total - last.start))
 
 
 def may_copy(probe: Probe, rung: Rung, fps: Fraction) -> bool:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 TARGET_LUFS = -16.0
 # Under this there is nothing to hear: raising it would only make the hiss of the recorder loud. (Silence is -70.)
-SILENCE_LUFS = -65.0
-MAX_GAIN_DB = 40.0
+SILENCE_LUFS = -67.0
+MAX_GAIN_DB = 50.0
 # A side so much quieter than the other has no microphone on it; what is left there is crosstalk or hiss.
 ONE_SIDED_DB = 25.0
-BOTH_SIDES_LU = 3.01  # the same sound on a second side doubles its energy (ITU-R BS.1770 adds the channels)
 
 _INTEGRATED = re.compile(r"\bI:\s+(-?(?:\d+(?:\.\d+)?|inf|nan)) LUFS")
 _SIDE = re.compile(r"\bRMS level dB: (-?(?:\d+(?:\.\d+)?|inf)|nan)")
@@ -42,7 +41,7 @@ def correction(log: str) -> Correction:
     side = None
     if abs(left - right) > ONE_SIDED_DB:
         side = 0 if left > right else 1
-        loudness += BOTH_SIDES_LU
+        # The loudness stays as it is: the sound goes to both sides at 3 dB less (ITU-R BS.1770 adds the channels).
     if loudness < SILENCE_LUFS:
         return Correction(0.0, side)
     return Correction(min(TARGET_LUFS - loudness, MAX_GAIN_DB), side)

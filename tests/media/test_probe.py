@@ -42,7 +42,8 @@ def test_an_ordinary_file(talk: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "expected"), [("10", "10"), ("25", "25"), ("50", "25"), ("60000/1001", "30000/1001"), ("60", "30"), ("15", "15")]
+    ("rate", "expected"),
+    [("10", "10"), ("25", "25"), ("50", "25"), ("60000/1001", "30000/1001"), ("60", "30"), ("15", "15")],
 )
 def test_rates_are_kept_or_divided(rate: str, expected: str, make: Make, tmp_path: Path) -> None:
     path = make(f"rate{rate.replace('/', '_')}.mkv", *numbered(rate=rate, seconds=2), *FAST)
@@ -50,7 +51,12 @@ def test_rates_are_kept_or_divided(rate: str, expected: str, make: Make, tmp_pat
 
 
 def test_variable_rate(make: Make, tmp_path: Path) -> None:
-    found = look(make("variable.mkv", *numbered(seconds=4), *FAST, "-vf", "select=not(mod(n\\,7))+lt(n\\,20)", "-fps_mode", "vfr"), tmp_path)
+    found = look(
+        make(
+            "variable.mkv", *numbered(seconds=4), *FAST, "-vf", "select=not(mod(n\\,7))+lt(n\\,20)", "-fps_mode", "vfr"
+        ),
+        tmp_path,
+    )
     assert found.video.variable
     assert 10 <= Fraction(found.video.rate) <= 30
 
@@ -64,7 +70,18 @@ def test_rotation_and_pixel_aspect_give_the_shown_size(make: Make, talk: Path, t
 
 
 def test_interlaced(make: Make, tmp_path: Path) -> None:
-    path = make("fields.mpg", *numbered(size="176x144", seconds=2), "-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-vf", "setfield=tff", "-b:v", "1M")
+    path = make(
+        "fields.mpg",
+        *numbered(size="176x144", seconds=2),
+        "-c:v",
+        "mpeg2video",
+        "-flags",
+        "+ildct+ilme",
+        "-vf",
+        "setfield=tff",
+        "-b:v",
+        "1M",
+    )
     found = look(path, tmp_path)
     assert found.video.interlaced
     assert not found.seekable_exactly
@@ -72,7 +89,18 @@ def test_interlaced(make: Make, tmp_path: Path) -> None:
 
 def test_high_dynamic_range(make: Make, tmp_path: Path) -> None:
     colours = "hdr-opt=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:log-level=none"
-    path = make("hdr.mp4", *numbered(seconds=1), "-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params", colours)
+    path = make(
+        "hdr.mp4",
+        *numbered(seconds=1),
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-pix_fmt",
+        "yuv420p10le",
+        "-x265-params",
+        colours,
+    )
     video = look(path, tmp_path).video
     assert (video.hdr, video.pixel_format) == ("pq", "yuv420p10le")
 
@@ -160,14 +188,31 @@ def test_an_archive(tmp_path: Path) -> None:
     assert refused(tmp_path / "slides.mp4", tmp_path).code == "not-a-video"
 
 
-@pytest.mark.parametrize("arguments", [("sound.m4a", "-c:a", "aac"), ("sound.mp3",), ("sound.wav",), ("sound.mka", "-c:a", "aac")])
+@pytest.mark.parametrize(
+    "arguments", [("sound.m4a", "-c:a", "aac"), ("sound.mp3",), ("sound.wav",), ("sound.mka", "-c:a", "aac")]
+)
 def test_sound_alone(arguments: tuple[str, ...], make: Make, tmp_path: Path) -> None:
     assert refused(make(arguments[0], *tone(1), *arguments[1:]), tmp_path).code == "audio-only"
 
 
 def test_sound_with_a_cover_picture(make: Make, tmp_path: Path) -> None:
     cover = make("cover.jpg", *numbered(seconds=0.04), "-frames:v", "1")
-    path = make("cover.m4a", *tone(1), "-i", cover, "-map", "0", "-map", "1", "-c:a", "aac", "-c:v", "copy", "-disposition:v", "attached_pic")
+    path = make(
+        "cover.m4a",
+        *tone(1),
+        "-i",
+        cover,
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-c:a",
+        "aac",
+        "-c:v",
+        "copy",
+        "-disposition:v",
+        "attached_pic",
+    )
     assert refused(path, tmp_path).code == "audio-only"
 
 
@@ -190,12 +235,16 @@ def test_a_picture_that_is_far_too_large(make: Make, tmp_path: Path) -> None:
 
 
 def test_pictures_days_apart(make: Make, tmp_path: Path) -> None:
-    path = make("days.mkv", *numbered(seconds=1), *FAST, "-vf", "setpts=if(lt(N\\,20)\\,PTS\\,PTS+7200/TB)", "-fps_mode", "vfr")
+    path = make(
+        "days.mkv", *numbered(seconds=1), *FAST, "-vf", "setpts=if(lt(N\\,20)\\,PTS\\,PTS+7200/TB)", "-fps_mode", "vfr"
+    )
     assert refused(path, tmp_path / "a", limit=3 * 3600).code == "broken-times"
     assert refused(path, tmp_path / "b", limit=3600).code == "too-long"
 
 
-def test_a_prober_that_cannot_run_is_not_the_files_fault(talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prober_that_cannot_run_is_not_the_files_fault(
+    talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(probing, "_CHILD", tmp_path / "missing.py")
     with pytest.raises(sandbox.Failed):
         look(talk, tmp_path)

@@ -48,7 +48,9 @@ def test_output_lines_and_processor_time_come_back(tmp_path: Path) -> None:
     assert 0.02 < done.cpu_seconds < done.wall_seconds * os.cpu_count() + 1
 
 
-def test_starts_in_its_own_empty_folder_without_our_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starts_in_its_own_empty_folder_without_our_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VIGNETTE_SECRET_KEY", "do not tell")
     code = "import os; print(os.getcwd()); print(os.listdir('.')); print(sorted(os.environ))"
     where, what, names = run(python(code), scratch=tmp_path / "s").stdout_tail.splitlines()
@@ -153,7 +155,11 @@ def test_an_error_in_the_callback_leaves_nothing_behind(tmp_path: Path) -> None:
         raise RuntimeError("in the callback")
 
     with pytest.raises(RuntimeError, match="in the callback"):
-        run(python("import os, time; print(os.getpid(), flush=True); time.sleep(60)"), scratch=tmp_path / "s", on_line=fail)
+        run(
+            python("import os, time; print(os.getpid(), flush=True); time.sleep(60)"),
+            scratch=tmp_path / "s",
+            on_line=fail,
+        )
     assert gone(pids[0])
 
 

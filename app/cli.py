@@ -84,14 +84,15 @@ def up(json_: bool) -> None:
             click.echo(f"Make the first admin (this link works once, for 24 hours): {link}")
         click.echo("Stop with Ctrl-C.\n")
 
+    settings = Settings.load()
     Supervisor(
-        Settings.load(),
+        settings,
         migrate=bring_up_to_date,
         link=first_admin_link,
         ready=ready,
         say=lambda sentence: click.echo(sentence, err=json_),
         output=sys.stderr if json_ else sys.stdout,
-        programs=programs(),
+        programs=programs(settings),
     ).run()
 
 

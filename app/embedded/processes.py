@@ -17,6 +17,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -276,11 +277,18 @@ def command_line(pid: int) -> list[str]:
 
 
 def link_or_copy(source: str, target: str) -> str:
-    """A hard link where the file system allows it (instant, no space), else a copy. For `shutil.copytree`."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+    """A hard link where that will do (instant, no space), else a copy that everybody may read and, if its owner may,
+    run: an install under a strict umask is closed to the account. For `shutil.copytree`."""
+    mode = stat.S_IMODE(os.stat(source).st_mode)  # noqa: PTH116 - copytree gives text
+    opened = mode | 0o444 | (0o111 if mode & 0o100 else 0)
+    if mode == opened:
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copy2(source, target)
+        return target
+    shutil.copy2(source, target)
+    os.chmod(target, opened)  # noqa: PTH101
     return target
 
 

@@ -47,15 +47,23 @@ class _Stop(BaseException):
 
 @dataclass(frozen=True)
 class Program:
-    """A child that is ours: the name its output is marked with, and its argv."""
+    """A child that is ours: the name its output is marked with, and its argv. One that is to run `once` may end, and
+    nothing waits for it."""
 
     name: str
     argv: tuple[str, ...]
+    once: bool = False
 
 
-def programs() -> tuple[Program, ...]:
-    """The real ones: worker and web server, run by this interpreter."""
-    return tuple(Program(name, (sys.executable, "-P", "-m", "app.cli", name)) for name in ("worker", "web"))
+def programs(settings: Settings) -> tuple[Program, ...]:
+    """The real ones, run by this interpreter: worker and web server, and one that fetches the speech model if it is not
+    here yet, so that the first recording does not wait for it."""
+    python = (sys.executable, "-P", "-m")
+    always = tuple(Program(name, (*python, "app.cli", name)) for name in ("worker", "web"))
+    if settings.caption_engine == "none":
+        return always
+    fetch = (*python, "app.captions.models", "fetch", "--model", settings.caption_model)
+    return (*always, Program("weights", fetch, once=True))
 
 
 @dataclass
@@ -204,7 +212,8 @@ class Supervisor:
         deadline = time.monotonic() + _WEB_SECONDS
         while not _answers(settings):
             for child in self._children:
-                if child.process is not None and (code := child.process.poll()) is not None:
+                code = child.process.poll() if child.process is not None and not child.program.once else None
+                if code is not None:
                     raise Unavailable(f"The {child.program.name} process {_how_it_ended(code)} while starting.")
             if time.monotonic() > deadline:
                 raise Unavailable(f"The web server does not answer on port {settings.port} after {_WEB_SECONDS} s.")
@@ -233,7 +242,8 @@ class Supervisor:
             for service in self.instance.services:
                 self._tend(service.name, service.process, lambda s=service: self._restart_service(s))  # type: ignore[misc]
             for child in self._children:
-                self._tend(child.program.name, child.process, lambda c=child: self._restart_child(c))  # type: ignore[misc]
+                if not child.program.once:
+                    self._tend(child.program.name, child.process, lambda c=child: self._restart_child(c))  # type: ignore[misc]
             if time.monotonic() > rotate_at:
                 rotate_at += _ROTATE_SECONDS
                 for service in self.instance.services:
@@ -269,7 +279,7 @@ class Supervisor:
             return
         self._say(f"{service.name} was started again.")
         if _address(service) != address:
-            for child in self._children:
+            for child in (child for child in self._children if not child.program.once):
                 if child.process is not None:
                     processes.stop(child.process, [(signal.SIGTERM, _STOP_SECONDS)])
                 self._restart_child(child)

@@ -48,7 +48,7 @@ def web() -> None:
     """Answer on the port that the environment names."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self.send_response(204)
             self.end_headers()
 
@@ -83,7 +83,7 @@ def tell(what: str, **fields: object) -> None:
 
 if __name__ == "__main__":
     try:
-        {"up": up, "web": web, "worker": worker, "use": use}[sys.argv[1]](*sys.argv[2:])
+        globals()[sys.argv[1]](*sys.argv[2:])
     except VignetteError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import select
+import shutil
 import signal
 import socket
 import stat
@@ -67,7 +67,7 @@ def test_data_survive_a_stop_and_a_kill(server: Postgres) -> None:
 
 def test_it_is_set_up_as_promised(server: Postgres) -> None:
     with psycopg.connect(server.url) as connection:
-        settings = dict(connection.execute("SELECT name, setting FROM pg_settings").fetchall())
+        settings: dict[str, str] = dict(connection.execute("SELECT name, setting FROM pg_settings").fetchall())
         superuser = connection.execute("SELECT usesuper FROM pg_user WHERE usename = current_user").fetchone()
         collation = connection.execute("SELECT datcollate FROM pg_database WHERE datname = 'vignette'").fetchone()
     assert superuser == (False,)

@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from app import clock
 from app.access import Action, Actor, policy
 from app.db.people import Group, GroupMembership, Person, Role, RoleAssignment
 from app.db.places import Organisation
+from app.domain import paging
+from app.domain.paging import Page, Sorting
 
 PAGE = 50
+BY_EMAIL = Sorting("email", "Email address", func.lower(Person.email))
 
 
 @dataclass(frozen=True)
 class PeopleFilter:
-    """What a list of people is narrowed to. `after` is the last row of the page before: e-mail in lower case and id."""
+    """What a list of people is narrowed to."""
 
     words: str = ""
     role: Role | None = None
     suspended: bool | None = None
     organisation_id: uuid.UUID | None = None
-    after: tuple[str, uuid.UUID] | None = None
 
 
-def people(session: Session, actor: Actor, wanted: PeopleFilter) -> tuple[list[Person], tuple[str, uuid.UUID] | None]:
-    """A page of the people whom the actor administers, by e-mail, and where the next page starts."""
-    key = (func.lower(Person.email), Person.id)
-    query = (
-        policy.visible(actor, Action.PERSON_ADMINISTER, clock.now())
-        .options(
-            selectinload(Person.roles).selectinload(RoleAssignment.area),
-            selectinload(Person.roles).selectinload(RoleAssignment.organisation),
-            selectinload(Person.organisation),
-        )
-        .order_by(*key)
-        .limit(PAGE + 1)
+def people(session: Session, actor: Actor, wanted: PeopleFilter, *, after: str = "", before: str = "") -> Page[Person]:
+    """A page of the people whom the actor administers, by e-mail.
+
+    Raises:
+        Invalid: the cursor was not made by this list.
+    """
+    query = policy.visible(actor, Action.PERSON_ADMINISTER, clock.now()).options(
+        selectinload(Person.roles).selectinload(RoleAssignment.area),
+        selectinload(Person.roles).selectinload(RoleAssignment.organisation),
+        selectinload(Person.organisation),
     )
     if wanted.words:
         pattern = f"%{_literal(wanted.words)}%"
@@ -50,11 +49,7 @@ def people(session: Session, actor: Actor, wanted: PeopleFilter) -> tuple[list[P
         query = query.where(Person.suspended_at.is_not(None) == wanted.suspended)
     if wanted.organisation_id is not None:
         query = query.where(Person.organisation_id == wanted.organisation_id)
-    if wanted.after is not None:
-        query = query.where(tuple_(*key) > wanted.after)
-    found: Sequence[Person] = session.scalars(query).all()
-    more = found[PAGE - 1] if len(found) > PAGE else None
-    return list(found[:PAGE]), (more.email.lower(), more.id) if more is not None else None
+    return paging.read(session, query, Person, BY_EMAIL, after=after, before=before, size=PAGE)
 
 
 def _literal(words: str) -> str:

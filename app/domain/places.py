@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
@@ -19,7 +17,6 @@ from app.domain import audit
 from app.errors import Forbidden, Invalid
 
 EVERYWHERE = "all"
-LOCAL = ZoneInfo("Europe/London")
 
 
 @dataclass(frozen=True)
@@ -151,10 +148,3 @@ def add_group(session: Session, actor: Actor, *, name: str, place: Place) -> Gro
     session.flush()
     audit.record(session, actor, "group:create", "group", group.id)
     return group
-
-
-def end_of_day(day: date | None) -> datetime | None:
-    """The moment after a day's last, as people in the United Kingdom reckon days; None stays None."""
-    if day is None:
-        return None
-    return datetime.combine(day + timedelta(days=1), time(), LOCAL).astimezone(UTC)

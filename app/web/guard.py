@@ -43,6 +43,8 @@ class Declaration:
     table: type[Any] | None = None
     param: str = ""
     why_public: str = ""
+    #: why an unsafe request needs no form token; empty: it needs one
+    why_no_form_token: str = ""
 
 
 def _declare(view: View, declaration: Declaration) -> View:
@@ -55,9 +57,9 @@ def declaration_of(view: Callable[..., Any]) -> Declaration | None:
     return getattr(view, "_guard", None)
 
 
-def public(why: str) -> Callable[[View], View]:
+def public(why: str, *, no_form_token: str = "") -> Callable[[View], View]:
     """Open to everybody, for a reason that is written down."""
-    return lambda view: _declare(view, Declaration("public", why_public=why))
+    return lambda view: _declare(view, Declaration("public", why_public=why, why_no_form_token=no_form_token))
 
 
 def can(action: Action) -> Callable[[View], View]:
@@ -150,7 +152,8 @@ def init_guard(app: Flask) -> None:
             return
         if request.endpoint == "static":
             return
-        if declaration_of(current_app.view_functions[request.endpoint]) is None:
+        declaration = declaration_of(current_app.view_functions[request.endpoint])
+        if declaration is None:
             raise NotFound
-        if request.method in UNSAFE and not uses_token():
+        if request.method in UNSAFE and not uses_token() and not declaration.why_no_form_token:
             csrf.protect()

@@ -14,6 +14,8 @@ from app import logs
 from app.core import Core
 
 log = logging.getLogger("app.web.requests")
+#: Pages of the window in which a frame's viewer signs in: it must still know the frame that opened it.
+KEEPS_OPENER = frozenset({"embed.allow_frame", "auth.sign_in"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -63,9 +65,9 @@ def init_headers(app: Flask, core: Core) -> None:
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Referrer-Policy"] = "same-origin"
         headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=(), interest-cohort=()"
-        headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         if "frame_ancestors" not in g:
-            headers["Cross-Origin-Opener-Policy"] = "same-origin"
+            headers["Cross-Origin-Opener-Policy"] = "unsafe-none" if request.endpoint in KEEPS_OPENER else "same-origin"
             headers["X-Frame-Options"] = "DENY"
         if core.settings.secure:
             headers["Strict-Transport-Security"] = "max-age=31536000"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import uuid
 from typing import Any
 
@@ -59,20 +57,6 @@ class OrganisationForm(Form):
     organisation = SelectField("Organisation", choices=[])
 
 
-def _cursor(after: tuple[str, uuid.UUID] | None) -> str:
-    return base64.urlsafe_b64encode(json.dumps([after[0], str(after[1])]).encode()).decode() if after else ""
-
-
-def _read_cursor(text: str) -> tuple[str, uuid.UUID] | None:
-    if not text:
-        return None
-    try:
-        email, person_id = json.loads(base64.urlsafe_b64decode(text.encode()))
-        return str(email), uuid.UUID(person_id)
-    except ValueError:
-        raise NotFound from None
-
-
 @bp.get("/")
 @guard.can(Action.PEOPLE_ADMINISTER)
 def index() -> Any:
@@ -83,13 +67,18 @@ def index() -> Any:
         words=request.args.get("q", "")[:100],
         role=roles.get(request.args.get("role", "")),
         suspended={"suspended": True, "active": False}.get(status),
-        after=_read_cursor(request.args.get("after", "")),
     )
-    found, after = directory.people(db.session(), guard.actor(), wanted)
+    page = directory.people(
+        db.session(),
+        guard.actor(),
+        wanted,
+        after=request.args.get("after", ""),
+        before=request.args.get("before", ""),
+    )
     kept = {name: value for name, value in request.args.items() if name in ("q", "role", "status") and value}
     return render_template(
         "pages/people/index.html",
-        people=found,
+        people=page.rows,
         filters=[
             {
                 "name": "role",
@@ -106,8 +95,8 @@ def index() -> Any:
         ],
         query=wanted.words,
         filtered=bool(kept),
-        older=url_for("people.index", after=_cursor(after), **kept) if after else "",
-        newer=url_for("people.index", **kept) if wanted.after else "",
+        older=url_for("people.index", after=page.after, **kept) if page.after else "",
+        newer=url_for("people.index", before=page.before, **kept) if page.before else "",
     )
 
 

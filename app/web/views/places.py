@@ -14,7 +14,7 @@ from app.access import Action, policy
 from app.access.places import areas_within, organisations_within
 from app.db import db
 from app.db.people import Group, Person, Role
-from app.domain import directory, people, places
+from app.domain import days, directory, people, places
 from app.domain.places import EVERYWHERE, Place, place_from_code
 from app.errors import Invalid
 from app.web import guard
@@ -108,7 +108,9 @@ def group(group: Group) -> Any:
             if person is None or not may:
                 sentence = "There is nobody with this address among the people you administer"
                 raise Invalid(sentence, fields={"email": sentence})
-            people.join_group(session, who, person, group, ends_at=places.end_of_day(form.until.data))
+            people.join_group(
+                session, who, person, group, ends_at=days.end_of(form.until.data) if form.until.data else None
+            )
             return person
 
         person = form.attempt(act)

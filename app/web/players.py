@@ -1,0 +1,96 @@
+"""What the player of a page is told, so that watch page, materials and embeds tell it the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import select
+
+from app.db import db
+from app.db.captions import CaptionTrack, CaptionVersion, Cue
+from app.db.people import Person
+from app.db.recordings import ArtefactKind, Recording
+from app.web import guard
+
+#: What the note beneath the player says of captions that nobody has checked.
+UNCHECKED = "Automatic captions, not yet checked"
+NO_SPEECH = "No speech was found in this recording, so it has no captions"
+LANGUAGES = {"en": "English", "cy": "Welsh", "gd": "Scottish Gaelic", "ga": "Irish"}
+
+
+def tracks_of(recording: Recording) -> list[tuple[CaptionTrack, bool]]:
+    """The caption tracks of a recording, by language, each with whether its current version has cues."""
+    has_cues = (
+        select(Cue.position)
+        .join(CaptionVersion, CaptionVersion.id == Cue.version_id)
+        .where(CaptionVersion.track_id == CaptionTrack.id, CaptionVersion.number == CaptionTrack.current_version)
+        .exists()
+    )
+    query = (
+        select(CaptionTrack, has_cues)
+        .where(CaptionTrack.recording_id == recording.id, CaptionTrack.current_version > 0)
+        .order_by(CaptionTrack.language)
+    )
+    return [(row[0], row[1]) for row in db.session.execute(query)]
+
+
+def captions_note(tracks: list[tuple[CaptionTrack, bool]]) -> str:
+    """The sentence that viewers must read beneath the player, or nothing."""
+    if any(has_cues and track.reviewed_at is None for track, has_cues in tracks):
+        return UNCHECKED
+    return NO_SPEECH if tracks and not any(has_cues for _, has_cues in tracks) else ""
+
+
+def player_of(
+    recording: Recording,
+    *,
+    id: str = "player",
+    start: float = 0.0,
+    end: float | None = None,
+    position: str = "",
+    embed: bool = False,
+) -> dict[str, Any]:
+    """The dictionary that `components/player.html` draws for a recording that the actor may view.
+
+    Args:
+        start: second to begin at; end: second at which a clip stops.
+        position: address that remembers where the viewer is, or empty.
+        embed: use the addresses that an embed's own session opens.
+    """
+    there = {(artefact.kind, artefact.name) for artefact in recording.artefacts}
+    kinds = {kind for kind, _ in there}
+
+    def address(endpoint: str, kind: ArtefactKind, **values: Any) -> str:
+        name = f"playback.{'embed_' if embed else ''}{endpoint}"
+        return url_for(name, recording_id=recording.id, **values) if kind in kinds else ""
+
+    tracks = tracks_of(recording)
+    who = db.session.get(Person, guard.actor().person_id) if guard.actor().person_id else None
+    return {
+        "id": id,
+        "title": recording.title,
+        "mp4": address("video", ArtefactKind.DOWNLOAD),
+        "playlist": address("master", ArtefactKind.RENDITION),
+        "poster": address("poster", ArtefactKind.POSTER),
+        "storyboard": address("storyboard", ArtefactKind.STORYBOARD),
+        "captions": [
+            {
+                "src": url_for(
+                    f"playback.{'embed_' if embed else ''}captions",
+                    recording_id=recording.id,
+                    language=track.language,
+                ),
+                "lang": track.language,
+                "label": LANGUAGES.get(track.language, track.language),
+            }
+            for track, has_cues in tracks
+            if has_cues
+        ],
+        "captions_note": captions_note(tracks),
+        "position": position,
+        "start": start,
+        "end": end,
+        "chapters": [{"start": c.start_ms / 1000, "title": c.title} for c in recording.chapters] if not end else [],
+        "watermark": f"{who.display_name} · {who.email}" if who is not None else "",
+    }

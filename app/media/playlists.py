@@ -43,7 +43,8 @@ def segments(index: Index) -> list[Segment]:
             groups.append([])
         groups[-1].append(fragment)
     if len(groups) > 1 and sum(item.duration for item in groups[-1]) < SEGMENT_SECONDS / 4:
-        groups[-2] += groups.pop()
+        rest = groups.pop()
+        groups[-1] += rest
     return [
         Segment(group[0].offset, sum(item.size for item in group), sum(item.duration for item in group))
         for group in groups

@@ -7,11 +7,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, flash, g, render_template, request, send_from_directory
+from flask import Flask, Response, flash, g, jsonify, render_template, request, send_from_directory
 
 from app.settings import Brand
 from app.web.assets import init_templates
 from tests.frontend.media import CUES
+from tests.frontend.stub_uploads import add_stub_uploads
 
 CSP = (
     "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self'; img-src 'self' blob: data:; "
@@ -77,7 +78,7 @@ def make_app(brand: Brand = "plain", folder: Path | None = None) -> Flask:
     @app.context_processor
     def context() -> dict[str, Any]:
         return {
-            "csp_nonce": g.nonce,
+            "csp_nonce": g.get("nonce", ""),
             "navigation": NAVIGATION,
             "account": {"text": "Sam Example", "href": "/account", "sign_out": "/sign-out"},
             "session_ends": request.args.get("session_ends", ""),
@@ -101,6 +102,16 @@ def make_app(brand: Brand = "plain", folder: Path | None = None) -> Flask:
         return render_template("errors/error.html", status=status, request_id=request.args.get("id", "")), status
 
     _add_watch(app, folder)
+    app.extensions["uploads"] = add_stub_uploads(app)
+    app.extensions["recording"] = {"state": "processing", "progress": 0.05, "stages": STAGES}
+
+    @app.get("/api/v1/recordings/1")
+    def recording() -> Response:
+        return jsonify(app.extensions["recording"])
+
+    @app.post("/api/v1/session")
+    def session() -> Response:
+        return jsonify({"ends": "2099-01-01T00:00:00Z"})
 
     @app.get("/poster.svg")
     def poster() -> Response:

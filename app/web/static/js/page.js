@@ -8,3 +8,14 @@ if (document.querySelector('meta[name="session-ends"]')) {
   const { watchSession } = await import("./session.js");
   watchSession();
 }
+
+/* The header counts which links fit when the window changes, but not when only the text does. */
+const link = document.querySelector(".nhsuk-header__navigation-item");
+if (link) {
+  let width = link.offsetWidth;
+  new ResizeObserver(() => {
+    if (link.offsetWidth === width) return;
+    width = link.offsetWidth;
+    window.dispatchEvent(new Event("resize"));
+  }).observe(link);
+}

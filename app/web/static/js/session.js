@@ -1,6 +1,7 @@
 /* Warns two minutes before the session ends. Anything typed stays on the page: only the cookie is renewed. */
 
 const WARN_BEFORE_MS = 2 * 60 * 1000;
+const LONGEST_TIMER_MS = 2 ** 31 - 1; // browsers let longer ones go off at once
 const KEEP_ALIVE = "/api/v1/session";
 
 function dialogElement() {
@@ -33,11 +34,12 @@ export function watchSession({ keepAlive = renew, warnBefore = WARN_BEFORE_MS } 
     clearTimeout(timer);
     const ends = sessionEnds();
     if (Number.isNaN(ends)) return;
-    timer = setTimeout(warn, Math.max(0, ends - Date.now() - warnBefore));
+    timer = setTimeout(warn, Math.min(LONGEST_TIMER_MS, Math.max(0, ends - Date.now() - warnBefore)));
   };
   const warn = () => {
     const left = sessionEnds() - Date.now();
     if (left <= 0) return ended();
+    if (left > warnBefore + 1000) return plan(); // renewed in another way meanwhile, or too far off for one timer
     words.textContent = "For security, you will be signed out in 2 minutes. What you have typed on this page is still here.";
     stay.hidden = false;
     if (!dialog.open) dialog.showModal();

@@ -100,8 +100,8 @@ def retry(session: Session, run: Run) -> None:
     newest = latest(session, run.recording_id)
     if run.state not in (RunState.FAILED, RunState.CANCELLED) or newest is None or newest.id != run.id:
         raise Conflict("Only processing that failed or was cancelled can be tried again.")
-    if recording.state in (RecordingState.REJECTED, RecordingState.WITHDRAWN):
-        raise Conflict("This recording was rejected or withdrawn.")
+    if recording.state not in (RecordingState.FAILED, RecordingState.READY):
+        raise Conflict("This recording was rejected or withdrawn, or waits for another file.")
     _check_free(session, run.recording_id)
     workflow = WORKFLOWS[run.workflow]
     if run.workflow != ERASE.name:
@@ -301,14 +301,18 @@ def _erase(session: Session, recording: Recording, rejected: Run) -> None:
     erasing.plan = {"reason": rejected.reason, "reason_code": rejected.reason_code}
 
 
-def note_watchable(session: Session, run: Run) -> None:
-    """Mark the recording as watchable from the moment that a picture, and the sound where there is any, can be had."""
+def note_watchable(session: Session, run: Run, stages: Sequence[StageRun]) -> None:
+    """Mark the recording as watchable from the moment that a picture, and the sound if there will be any, can be had."""
+    workflow = WORKFLOWS[run.workflow]
     recording = session.get_one(Recording, run.recording_id)
+    sound = [row for row in stages if "audio" in workflow.stage(row.stage).makes]
     known = facts(run)
     if recording.watchable_at is not None or known is None:
         return
-    kinds = set(session.scalars(select(Artefact.kind).where(Artefact.recording_id == recording.id).distinct()))
-    if ArtefactKind.RENDITION in kinds and (ArtefactKind.AUDIO in kinds or not known.get("audio")):
+    if any(ledger.wanted(workflow.stage(row.stage), known) and row.state not in ledger.ENDED for row in sound):
+        return
+    picture = select(Artefact.id).where(Artefact.recording_id == recording.id, Artefact.kind == ArtefactKind.RENDITION)
+    if session.scalar(picture.limit(1)) is not None:
         recording.watchable_at = clock.now()
 
 

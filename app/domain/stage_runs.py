@@ -76,8 +76,11 @@ def beat(session: Session, stage_run_id: uuid.UUID, attempt: int, progress: floa
     if run_id is not None:
         state = session.scalar(select(Run.state).where(Run.id == run_id))
         return "go" if state == RunState.RUNNING else "cancel"
-    known = session.scalar(select(StageRun.id).where(StageRun.id == stage_run_id))
-    return "superseded" if known is not None else "cancel"
+    there = select(StageRun.attempt, StageRun.state).where(StageRun.id == stage_run_id)
+    known = session.execute(there).one_or_none()
+    if known is None or (known.attempt == attempt and known.state.value in ledger.ENDED):
+        return "cancel"  # erased, or ended: there is nobody else who has it
+    return "superseded"
 
 
 def finish(
@@ -89,7 +92,6 @@ def finish(
     artefacts: Sequence[Made] = (),
     plan: Mapping[str, Any] | None = None,
     apply: Callable[[Session], None] | None = None,
-    cpu_seconds: float = 0.0,
 ) -> bool:
     """End a stage well: its artefacts, its outputs and the jobs of what comes next, all in this transaction.
 
@@ -109,14 +111,13 @@ def finish(
         _keep(session, run.recording_id, made)
     row.state, row.progress, row.finished_at = StageState.SUCCEEDED, 1.0, clock.now()
     row.outputs = {**outputs, "kept": [made.key for made in artefacts]}
-    row.cpu_seconds = cpu_seconds
     if plan is not None:
         run.plan = dict(plan)
         stages = _expand(session, run)
     if apply is not None:
         apply(session)
     session.flush()
-    runs.note_watchable(session, run)
+    runs.note_watchable(session, run, stages)
     runs.advance(session, run, stages)
     return True
 

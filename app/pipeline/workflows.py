@@ -38,7 +38,7 @@ INGEST = Workflow(
             timeout_seconds=2 * _HOUR, when="others", reads=("source", "plan"), weight=2,
         ),
         Stage(
-            name="stills", label="Making the preview pictures", needs=("copy", "join"), makes=("poster", "storyboard"),
+            name="stills", label="Making the preview pictures", needs=("copy", "join", "join_others"), makes=("poster", "storyboard"),
             timeout_seconds=_HOUR, optional=True, reads=("source", "plan"), weight=2,
         ),
         Stage(

@@ -1,0 +1,151 @@
+"""What the code of a stage is given, and what it gives back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.core import Core
+from app.db.recordings import Artefact, ArtefactKind
+from app.db.runs import StageRun
+from app.domain.stage_runs import Made
+from app.errors import NotFound, Unavailable, VignetteError
+from app.media.ladder import Plan
+from app.storage import keys
+from workers.pulse import Held
+from workers.scratch import Scratch
+
+
+class StopStageError(Exception):
+    """The stage was asked to stop; why is in `Held.word`."""
+
+
+class SkipStageError(Exception):
+    """The stage finds nothing to do. The message is a sentence for people."""
+
+
+class StageFailedError(VignetteError):
+    """The stage could not do it; trying again may help. The message is a sentence for people."""
+
+    code = "stage-failed"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage leaves. `outputs` is JSON for later stages, `plan` is the planner's; `apply` joins the transaction
+    that ends the stage and runs only if this end counts."""
+
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    artefacts: Sequence[Made] = ()
+    plan: Mapping[str, Any] | None = None
+    apply: Callable[[Session], None] | None = None
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """One attempt at one stage. `scratch` is empty and removed afterwards."""
+
+    core: Core
+    recording_id: uuid.UUID
+    run_id: uuid.UUID
+    stage: str
+    chunk: int
+    run_plan: Mapping[str, Any]
+    scratch: Path
+    disk: Scratch
+    held: Held
+
+    @property
+    def attempt(self) -> int:
+        """Number of this attempt."""
+        return self.held.attempt
+
+    @property
+    def plan(self) -> Plan:
+        """How the recording is encoded."""
+        return Plan.from_json(self.run_plan["media"])
+
+    def progress(self, fraction: float) -> None:
+        """Say how far the stage is, 0 to 1; may be called as often as one likes."""
+        self.held.progress = fraction
+
+    def cancelled(self) -> bool:
+        """Whether the stage is to stop; cheap."""
+        return self.held.word != "go"
+
+    def check(self) -> None:
+        """Raise `StopStageError` when the stage is to stop."""
+        if self.cancelled():
+            raise StopStageError
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def source(self) -> tuple[Path, str]:
+        """The uploaded file on this disk and its SHA-256.
+
+        Raises:
+            Unavailable, NotFound: see `Scratch.source`.
+        """
+        with self.core.session() as session:
+            row = self.find(session, ArtefactKind.SOURCE)
+            key, size, sha256 = row.key, row.size, row.sha256
+        return self.disk.source(self.core.storage, self.run_id, key, size, sha256, self.check)
+
+    def find(self, session: Session, kind: ArtefactKind, name: str = "") -> Artefact:
+        """The recording's artefact of this kind and name. Raises `NotFound`."""
+        query = select(Artefact).where(
+            Artefact.recording_id == self.recording_id, Artefact.kind == kind, Artefact.name == name
+        )
+        found = session.scalar(query)
+        if found is None:
+            raise NotFound
+        return found
+
+    def has(self, kind: ArtefactKind, name: str = "") -> bool:
+        """Whether the recording has such an artefact."""
+        with self.core.session() as session:
+            try:
+                self.find(session, kind, name)
+            except NotFound:
+                return False
+            return True
+
+    def fetch(self, kind: ArtefactKind, name: str = "") -> Path:
+        """An artefact as a file in scratch. Raises `NotFound` or `Unavailable`."""
+        with self.core.session() as session:
+            row = self.find(session, kind, name)
+            key, sha256 = row.key, row.sha256
+        return self.fetch_object(key, sha256, f"{kind.value}-{name}")
+
+    def fetch_object(self, key: str, sha256: str, name: str) -> Path:
+        """An object as a file in scratch, checked on the way. Raises `NotFound` or `Unavailable`."""
+        self.check()
+        folder = self.scratch / "fetched"
+        folder.mkdir(exist_ok=True)
+        path = folder / name
+        if self.core.storage.fetch(key, path) != sha256:
+            raise Unavailable("An object arrived damaged from storage.")
+        return path
+
+    def outputs_of(self, stage: str) -> list[Mapping[str, Any]]:
+        """What a stage that came before has left, by chunk."""
+        query = select(StageRun.outputs).where(StageRun.run_id == self.run_id, StageRun.stage == stage)
+        with self.core.session() as session:
+            return list(session.scalars(query.order_by(StageRun.chunk)))
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def keep(
+        self, kind: ArtefactKind, name: str, file: Path, file_name: str, media_type: str, detail: Mapping[str, Any]
+    ) -> Made:
+        """Store a file that stays; it becomes an artefact when the stage has ended well."""
+        self.check()
+        key = keys.artefact(self.recording_id, self.run_id, file_name, self.attempt)
+        stored = self.core.storage.put_file(key, file, media_type)
+        return Made(kind, name, key, media_type, stored.size, stored.sha256, detail)

@@ -1,0 +1,140 @@
+"""Running one stage: take it up, call its code, and write down how it ended."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app import logs
+from app.core import Core
+from app.db.runs import Run, StageRun
+from app.domain import stage_runs
+from app.errors import NotFound, RejectedMedia, Unavailable, VignetteError
+from app.media import sandbox
+from app.pipeline.workflows import WORKFLOWS
+from workers.context import Result, SkipStageError, StageContext, StopStageError
+from workers.pulse import DATABASE_AWAY, Held, Pulse
+from workers.registry import Registry
+from workers.scratch import Scratch
+
+log = logging.getLogger(__name__)
+
+#: How long the end of a stage is offered to a database that is away. After that another worker does the stage again.
+PATIENCE_SECONDS = 300
+BROKEN = "Something went wrong while the video was processed."
+
+#: Writes an end; True when it counted, False when a newer attempt has the stage.
+End = Callable[[Session], bool]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What a process needs to run stages."""
+
+    core: Core
+    pulse: Pulse
+    disk: Scratch
+    registry: Registry
+    worker: str
+    on_superseded: Callable[[], None]
+
+    def run(self, stage_run_id: uuid.UUID) -> None:
+        """Run a stage if it is to be run. Raises only what ends the worker."""
+        with self.core.session() as session:
+            attempt = stage_runs.begin(session, stage_run_id, self.worker)
+            if attempt is None:
+                return
+            row = session.get_one(StageRun, stage_run_id)
+            run = session.get_one(Run, row.run_id)
+            given: dict[str, Any] = {
+                "recording_id": run.recording_id, "run_id": run.id, "stage": row.stage, "chunk": row.chunk,
+                "run_plan": run.plan,
+            }  # fmt: skip
+            workflow = run.workflow
+        stage = WORKFLOWS[workflow].stage(given["stage"])
+        held = Held(stage_run_id, attempt, time.monotonic() + stage.timeout_seconds)
+        fields = {name: given[name] for name in ("recording_id", "run_id", "stage", "chunk")}
+        with logs.bind(**fields, attempt=attempt), self.pulse.holding(held):
+            began = time.monotonic()
+            with self.disk.folder() as scratch:
+                context = StageContext(core=self.core, scratch=scratch, disk=self.disk, held=held, **given)
+                action, end = self._try(context, self.registry[workflow, stage.name])
+            held.ending = True
+            counted = self._write(held, end)
+            seconds = round(time.monotonic() - began, 3)
+            logs.event(log, "stage ended", action=action if counted else "superseded", seconds=seconds)
+            if not counted and self._is_superseded(held):
+                self.on_superseded()
+
+    def _try(self, context: StageContext, code: Callable[[StageContext], Result]) -> tuple[str, End]:
+        """Call the code. Returns what came of it, in a word, and how it is written down."""
+        held = context.held
+        named = (held.stage_run_id, held.attempt)
+        try:
+            result = code(context)
+        except (StopStageError, sandbox.Cancelled):
+            return _stopped(held)
+        except SkipStageError as reason:
+            sentence = str(reason)
+            return "skipped", lambda session: stage_runs.skip(session, *named, sentence)
+        except RejectedMedia as error:
+            sentence, code_ = str(error), error.code
+            return "rejected", lambda session: stage_runs.reject(session, *named, sentence, code_)
+        except (Unavailable, *DATABASE_AWAY) as error:
+            logs.event(log, "a service is away", logging.WARNING, code=type(error).__name__)
+            return "away", _failure(held, "A service that is needed did not answer.", "unavailable", transient=True)
+        except NotFound:
+            return "failed", _failure(held, "A file that is needed is not kept any more.", "file-missing", final=True)
+        except sandbox.SandboxError as error:
+            log.warning("a program failed", exc_info=error)
+            return "failed", _failure(held, str(error) if error.code == "limit-exceeded" else BROKEN, error.code)
+        except VignetteError as error:
+            log.warning("a stage failed", exc_info=error)
+            return "failed", _failure(held, str(error), error.code)
+        except Exception as error:  # the edge: whatever it was, the ledger must hear of it
+            log.error("a stage broke", exc_info=error)
+            return "failed", _failure(held, BROKEN, "broken")
+        return "succeeded", lambda session: stage_runs.finish(
+            session, *named, result.outputs, artefacts=result.artefacts, plan=result.plan, apply=result.apply
+        )
+
+    def _is_superseded(self, held: Held) -> bool:
+        """Whether an end was refused because others have given this worker up. An end that was written, and only its
+        confirmation lost, is refused the second time too, and means nothing."""
+        with self.core.session() as session:
+            return stage_runs.beat(session, held.stage_run_id, held.attempt, held.progress) == "superseded"
+
+    def _write(self, held: Held, end: End) -> bool:
+        """Write an end down, patiently: work that is done is not thrown away because the database restarts."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                with self.core.session() as session:
+                    return end(session)
+            except Unavailable:
+                end = _failure(held, "Storage did not answer.", "unavailable", transient=True)
+            except DATABASE_AWAY:
+                if time.monotonic() > until or held.word == "shutdown":
+                    raise
+                time.sleep(1)
+
+
+def _failure(held: Held, sentence: str, code: str, *, final: bool = False, transient: bool = False) -> End:
+    return lambda session: stage_runs.fail(
+        session, held.stage_run_id, held.attempt, sentence, code, final=final, transient=transient
+    )
+
+
+def _stopped(held: Held) -> tuple[str, End]:
+    """How a stage ends that was asked to stop."""
+    if held.word == "timeout":
+        return "timeout", _failure(held, "Processing took longer than is allowed.", "timeout")
+    if held.word == "superseded":
+        return "superseded", lambda session: False
+    return held.word, lambda session: stage_runs.release(session, held.stage_run_id, held.attempt)

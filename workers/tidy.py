@@ -1,0 +1,39 @@
+"""Which objects of a recording nobody will ask for again."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import select
+
+from app.core import Core
+from app.db.recordings import Artefact
+from app.db.runs import Run, RunState
+from app.storage import keys
+
+
+def tidy(core: Core, recording_id: uuid.UUID, ending: uuid.UUID | None = None) -> int:
+    """Remove objects that runs have made and no artefact names. Returns how many.
+
+    Objects of unfinished runs stay, and so do the chunks of failed ones, because they may be tried again. Objects are
+    listed before rows are read: whatever is stored or registered meanwhile is not touched.
+
+    Args:
+        ending: a run that is about to succeed, and counts as ended.
+    """
+    prefix = keys.recording_prefix(recording_id)
+    stored = [key for key, _ in core.storage.objects(prefix)]
+    with core.session() as session:
+        named = set(session.scalars(select(Artefact.key).where(Artefact.recording_id == recording_id)))
+        states = dict(session.execute(select(Run.id, Run.state).where(Run.recording_id == recording_id)).tuples().all())
+    removed = 0
+    for key in stored:
+        kind, _, rest = key.removeprefix(prefix).partition("/")
+        if key in named or kind not in ("made", "runs"):
+            continue
+        run_id = uuid.UUID(rest.partition("/")[0])
+        state = RunState.SUCCEEDED if run_id == ending else states.get(run_id)
+        if state == RunState.SUCCEEDED or (kind == "made" and state in (RunState.FAILED, RunState.CANCELLED)):
+            core.storage.delete(key)
+            removed += 1
+    return removed

@@ -1,0 +1,212 @@
+"""The worker process: takes jobs of its queues, gives signs of life, and puts right what lost workers left.
+
+It ends within seconds of SIGTERM or SIGINT, giving its stages back so that others take them up at once. A worker that
+finds that others have given it up (its machine slept, say) ends with `GIVEN_UP`, to be started again by what
+watches over it: its job queue's state is not to be trusted any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import procrastinate
+import procrastinate.exceptions
+import psycopg
+
+from app import logs
+from app.core import Core, build_core
+from app.db import db
+from app.domain import runs, stage_runs
+from app.errors import Unavailable
+from app.pipeline.spec import QUEUES, Queue
+from app.settings import Settings
+from workers import periodic
+from workers.pulse import DATABASE_AWAY, Pulse
+from workers.registry import STAGES, Registry
+from workers.runner import Runner
+from workers.scratch import Scratch
+
+log = logging.getLogger(__name__)
+
+#: Exit status of a worker that others have given up (EX_TEMPFAIL of sysexits.h).
+GIVEN_UP = 75
+_AWAY = (*DATABASE_AWAY, procrastinate.exceptions.ConnectorException, psycopg.Error)
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds. `stalled` must be several times `heartbeat` and `beat`."""
+
+    beat: float = 0.5
+    heartbeat: float = 3
+    stalled: float = 15
+    sweep: float = 4
+    poll: float = 2
+    upkeep: float = 600
+    stop: float = 4
+
+
+def run_worker(
+    settings: Settings,
+    queues: Sequence[Queue] | None = None,
+    *,
+    timings: Timings = Timings(),
+    registry: Registry = STAGES,
+) -> int:
+    """Work until told to end. Returns the exit status: 0, or `GIVEN_UP`.
+
+    Args:
+        settings: complete settings.
+        queues: the queues to work on; None or none means all.
+    """
+    worker = Worker(build_core(settings), tuple(queues or QUEUES), timings, registry)
+    return asyncio.run(worker.main())
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, core: Core, queues: Sequence[Queue], timings: Timings, registry: Registry) -> None:
+        self.core = core
+        self.queues = queues
+        self.timings = timings
+        self.name = f"{socket.gethostname()}-{os.getpid()}"[:100]
+        self.status = 0
+        self._stop = asyncio.Event()
+        self._upkeep_guard = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.disk = Scratch(core.settings.data)
+        self.pulse = Pulse(core, timings.beat, self.give_up)
+        self.runner = Runner(core, self.pulse, self.disk, registry, self.name, self.give_up)
+
+    def give_up(self) -> None:
+        """End, to be started again. May be called from any thread."""
+        self.status = GIVEN_UP
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def main(self) -> int:
+        """The process's life."""
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop.set)
+        threads = sum(self._concurrency(queue) for queue in self.queues) + 4
+        self._loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="stage"))
+        self.pulse.start()
+        logs.event(log, "worker started", worker=self.name, queue=",".join(self.queues))
+        tasks = [asyncio.create_task(self._consume(queue), name=queue) for queue in self.queues]
+        tasks.append(asyncio.create_task(self._every(self.timings.sweep, self._sweep), name="sweep"))
+        tasks.append(asyncio.create_task(self._every(self.timings.upkeep, self._upkeep), name="upkeep"))
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        await self._wind_down(tasks)
+        return self.status
+
+    def _concurrency(self, queue: Queue) -> int:
+        return int(getattr(self.core.settings, f"worker_{queue}"))
+
+    def _stage(self, stage_run_id: str) -> None:
+        """The task: runs in a thread."""
+        self.runner.run(uuid.UUID(stage_run_id))
+
+    async def _consume(self, queue: Queue) -> None:
+        """Take jobs of one queue, also when the database comes back after having been away."""
+        while not self._stop.is_set():
+            connector = procrastinate.PsycopgConnector(
+                conninfo=self.core.settings.libpq_url, min_size=1, max_size=4, timeout=10
+            )
+            jobs = procrastinate.App(connector=connector)
+            jobs.task(name=runs.TASK)(self._stage)
+            try:
+                async with jobs.open_async():
+                    await jobs.run_worker_async(
+                        queues=[queue],
+                        name=f"{self.name}-{queue}",
+                        concurrency=self._concurrency(queue),
+                        install_signal_handlers=False,
+                        update_heartbeat_interval=self.timings.heartbeat,
+                        stalled_worker_timeout=self.timings.stalled,
+                        fetch_job_polling_interval=self.timings.poll,
+                        delete_jobs="always",
+                    )
+            except _AWAY as error:
+                logs.event(log, "the job queue is away", logging.WARNING, queue=queue, code=type(error).__name__)
+            await self._pause(1)
+
+    async def _every(self, seconds: float, work: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            pause = seconds
+            try:
+                await asyncio.to_thread(self._counted, work)
+            except (*_AWAY, Unavailable) as error:
+                logs.event(log, "upkeep must wait", logging.WARNING, code=type(error).__name__)
+                # nobody could give a sign of life meanwhile: wait until all have had the time for it
+                pause = max(seconds, self.timings.stalled)
+            await self._pause(pause)
+
+    def _counted(self, work: Callable[[], None]) -> None:
+        with self._upkeep_guard:
+            work()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def _sweep(self) -> None:
+        with self.core.session() as session:
+            lost = stage_runs.recover(session, self.timings.stalled)
+        if lost:
+            logs.event(log, "stages taken from lost workers", logging.WARNING, count=lost)
+        self.disk.sweep(lambda ids: periodic.unfinished(self.core, ids))
+
+    def _upkeep(self) -> None:
+        periodic.upkeep(self.core)
+
+    async def _wind_down(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Take no more jobs, stop the stages, give back what does not stop in time."""
+        self._stop.set()
+        began = time.monotonic()
+        self.pulse.shut_down()
+        for task in tasks:
+            task.cancel()
+        done, late = await asyncio.wait(tasks, timeout=self.timings.stop)
+        for task in done:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("a part of the worker broke", exc_info=error)
+                self.status = self.status or 1
+        stuck = bool(late) or self._upkeep_guard.locked()
+        if late:
+            self._leave_behind()
+        self.pulse.end()
+        try:
+            self.disk.sweep(lambda ids: periodic.unfinished(self.core, ids))
+        except DATABASE_AWAY:
+            logs.event(log, "the next worker will sweep", logging.WARNING)
+        self.disk.close()
+        logs.event(log, "worker ended", exit_status=self.status, seconds=round(time.monotonic() - began, 3))
+        if stuck:
+            logging.shutdown()
+            os._exit(self.status)  # threads that do not end would be waited for
+        with self.core.app.app_context():
+            db.engine.dispose()
+
+    def _leave_behind(self) -> None:
+        """Give back stages whose code did not stop in time; their late ends are refused."""
+        try:
+            for held in self.pulse.held:
+                with self.core.session() as session:
+                    stage_runs.release(session, held.stage_run_id, held.attempt)
+        except DATABASE_AWAY as error:
+            log.warning("stages could not be given back", exc_info=error)

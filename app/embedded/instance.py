@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -64,19 +65,25 @@ class Instance:
         """Those we start, slowest first."""
         return [service for service in (self.seaweedfs, self.postgres) if service is not None]
 
-    def start(self, say: Say = lambda _: None) -> Settings:
+    def start(self, say: Say = lambda _: None, meanwhile: Callable[[Settings], None] = lambda _: None) -> Settings:
         """Start the services beside one another and wait for them. Returns complete settings.
 
+        `meanwhile` gets complete settings as soon as the database answers: storage takes seconds longer.
+
         Raises:
-            Misconfigured, Unavailable: as the services do; those already started are stopped.
+            Misconfigured, Unavailable: as the services do, or `meanwhile`; those already started are stopped.
         """
         try:
             for service in self.services:
                 say(f"Starting {service.name}.")
                 service.spawn()
-            for service in self.services:
-                service.wait_ready()
-                say(f"{service.name} is ready.")
+            if self.postgres is not None:
+                self.postgres.wait_ready()
+                say(f"{self.postgres.name} is ready.")
+            meanwhile(self.complete())
+            if self.seaweedfs is not None:
+                self.seaweedfs.wait_ready()
+                say(f"{self.seaweedfs.name} is ready.")
             return self.publish()
         except BaseException:
             self.stop()
@@ -89,28 +96,40 @@ class Instance:
         if (self.data / INSTANCE_FILE).exists():
             self._write(owner=None)
 
+    def complete(self) -> Settings:
+        """The settings with the blanks filled, once the services were started."""
+        return replace(self.given, **self._values())
+
     def publish(self) -> Settings:
         """Write where the services are to `instance.json`; return the settings completed with it."""
-        return replace(self.given, **self._write(owner=identity(os.getpid())))
+        self._write(owner=identity(os.getpid()))
+        return self.complete()
 
-    def _write(self, owner: str | None) -> dict[str, Any]:
-        file = self.data / INSTANCE_FILE
-        known = processes.read_private(file)
+    def _values(self) -> dict[str, Any]:
         values: dict[str, Any] = {}
         if not self.given.secret_key:
-            values["secret_key"] = known.get("secret_key") or new_secret()
+            values["secret_key"] = self._secret_key
         if self.postgres is not None:
             values |= {"database_url": self.postgres.url}
         if (storage := self.seaweedfs) is not None:
             keys = storage.access_key, storage.secret_key
             values |= dict(zip(_STORAGE, (storage.endpoint, *keys), strict=True))
+        return values
+
+    @functools.cached_property
+    def _secret_key(self) -> str:
+        """The one made for this data folder, now or earlier."""
+        return processes.read_private(self.data / INSTANCE_FILE).get("secret_key") or new_secret()
+
+    def _write(self, owner: str | None) -> None:
+        file = self.data / INSTANCE_FILE
+        known = processes.read_private(file)
         # A secret key given today must not lose the one that older sessions and links were signed with.
         kept = {"secret_key": known["secret_key"]} if "secret_key" in known else {}
+        told = {"owner": owner, "pid": os.getpid() if owner else None, "port": self.given.port}
         processes.make_folder(self.data, 0o711)
-        written = kept | values | {"owner": owner, "pid": os.getpid() if owner else None, "port": self.given.port}
-        if written != known:
+        if (written := kept | self._values() | told) != known:
             processes.write_private(file, written)
-        return values
 
     def owned(self, sentence: str) -> contextlib.AbstractContextManager[None]:
         """Be the one who runs the services of this data folder.

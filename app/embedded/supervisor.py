@@ -179,15 +179,17 @@ class Supervisor:
             time.sleep(_LOOK_SECONDS)
 
     def _start(self) -> None:
-        settings = self.instance.start(self._say)
-        settings.check_complete()
-        self._say("Bringing the database up to date.")
-        self._migrate(settings)
+        settings = self.instance.start(self._say, self._bring_up_to_date)
         for child in self._children:
             self._spawn(child, settings)
         if any(child.program.name == "web" for child in self._children):
             self._wait_for_web(settings)
         self._ready(settings.base_url, self._link(settings))
+
+    def _bring_up_to_date(self, settings: Settings) -> None:
+        settings.check_complete()
+        self._say("Bringing the database up to date.")
+        self._migrate(settings)
 
     def _spawn(self, child: _Child, settings: Settings) -> None:
         child.process = processes.spawn(

@@ -166,11 +166,13 @@ def test_progress_follows_the_recording_and_stops(app: Flask, page: Page, report
     wait_until(page, "document.querySelector('[data-live=percent]').textContent === '5%'")
     state = app.extensions["recording"]
     state["stages"] = [s | {"state": "done"} for s in state["stages"]]
+    state["stages"].append({"name": "stills", "label": "Previews", "state": "failed"})
     state |= {"progress": 1, "state": "ready"}
     page.clock.run_for(2500)
     page.get_by_text("The recording is ready.").first.wait_for()
     assert page.locator("[data-live=percent]").inner_text() == "100%"
     assert page.locator("[data-stage=transcribe]").inner_text().split("\n")[-1].strip().endswith("Done")
+    assert page.locator("[data-stage=stills]").inner_text().split() == ["Previews", "Failed"]
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.clock.run_for(10_000)

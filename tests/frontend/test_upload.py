@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,7 @@ def test_pause_stops_and_resume_sends_only_the_rest(page: Page, stub: Stub, base
     stub.hold.clear()
     begin(page, base, film)
     until(page, lambda: len(stub.uploads["u1"]["parts"]) == 3 if stub.uploads else False)
+    expect(page.locator("[data-part=bytes]")).to_contain_text(re.compile(r"^[1-9]\d* kB of 394 kB \([1-9]\d*%\)$"))
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("Paused. What was sent so far is kept.").first).to_be_visible()
     before = len(stub.puts)

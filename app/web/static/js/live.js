@@ -46,14 +46,29 @@ class Live {
     this.part("left").textContent = left ? `${roughly(left)} left` : "";
     const news = [];
     for (const stage of stages) {
-      const row = this.root.querySelector(`[data-stage="${CSS.escape(stage.name)}"]`);
-      if (!row || row.dataset.state === stage.state) continue;
+      const row = this.root.querySelector(`[data-stage="${CSS.escape(stage.name)}"]`) ?? this.#row(stage);
+      if (row.dataset.state === stage.state) continue;
       row.dataset.state = stage.state;
       const tag = this.#tag(stage.state);
       row.querySelector('[data-live="tag"]').replaceChildren(tag);
       news.push(`${row.querySelector(".app-stages__title").textContent}: ${tag.textContent}`);
     }
     if (news.length) this.part("announce").textContent = news.join(". ");
+  }
+
+  /** A row for a stage that was not there yet when the page was made. */
+  #row({ name, label }) {
+    const row = document.createElement("li");
+    row.className = "app-stages__item";
+    row.dataset.stage = name;
+    const title = document.createElement("span");
+    title.className = "app-stages__title";
+    title.textContent = label ?? name;
+    const tag = document.createElement("span");
+    tag.dataset.live = "tag";
+    row.append(title, tag);
+    this.root.querySelector(".app-stages").append(row);
+    return row;
   }
 
   /** The tag of a state, copied from the ones that the server drew for this purpose, so that words stay in one place. */

@@ -30,7 +30,7 @@ function sentenceFor(error) {
 class UploadForm {
   #upload = null;
   #saidAt = 0;
-  #shownAt = 0;
+  #showing = null;
   #wakeLock = null;
 
   constructor(root) {
@@ -113,7 +113,7 @@ class UploadForm {
     if (this.#field("recording_id")) details.recording_id = this.#field("recording_id");
     const entry = this.#unfinished(file);
     this.#upload = new Upload(this.root.dataset.api, file, details);
-    this.#upload.addEventListener("progress", () => this.#showProgress());
+    this.#upload.addEventListener("progress", () => this.#showSoon());
     this.#upload.addEventListener("state", () => this.#showState());
     this.part("chooser").hidden = true;
     this.part("progress").hidden = false;
@@ -156,7 +156,7 @@ class UploadForm {
     const page = result?.links?.page ?? links?.page;
     this.part("page").hidden = state !== "done" || !page;
     if (page) this.part("page-link").href = page;
-    this.#showProgress(true);
+    this.#showProgress();
     this.#keepAwake();
   }
 
@@ -176,10 +176,15 @@ class UploadForm {
     this.part("chosen").textContent = "";
   }
 
-  #showProgress(now = false) {
+  /** Draw soon: often enough to be lively, and always once more after the last event. */
+  #showSoon() {
+    this.#showing ??= setTimeout(() => this.#showProgress(), SHOW_EVERY_MS);
+  }
+
+  #showProgress() {
     const upload = this.#upload;
-    if (!now && performance.now() - this.#shownAt < SHOW_EVERY_MS) return;
-    this.#shownAt = performance.now();
+    clearTimeout(this.#showing);
+    this.#showing = null;
     const percent = upload.state === "done" ? 100 : Math.floor((upload.sent / upload.file.size) * 100) || 0;
     this.part("bar").value = percent;
     this.part("bytes").textContent = `${filesize(upload.sent)} of ${filesize(upload.file.size)} (${percent}%)`;

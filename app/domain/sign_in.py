@@ -189,7 +189,7 @@ def use_link(session: Session, purpose: LinkPurpose, secret: str) -> OneTimeLink
     return link
 
 
-def _working_link(purpose: LinkPurpose, secret: str):  # type: ignore[no-untyped-def]
+def _working_link(purpose: LinkPurpose, secret: str) -> Select[OneTimeLink]:
     return select(OneTimeLink).where(
         OneTimeLink.purpose == purpose,
         OneTimeLink.token_hash == secrets.digest(secret),

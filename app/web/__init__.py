@@ -6,13 +6,13 @@ import importlib
 import pkgutil
 from typing import Any
 
-from flask import Flask, Response, g, request, session, url_for
+from flask import Flask, Response, g, request, url_for
 from flask_login import LoginManager
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import access
 from app.access import Action, policy
-from app.core import ROOT, Core, build_core
+from app.core import ROOT, build_core
 from app.db import db
 from app.settings import Settings
 from app.web import api, views
@@ -20,7 +20,7 @@ from app.web.assets import init_templates
 from app.web.errors import init_errors
 from app.web.guard import actor, init_guard
 from app.web.headers import init_headers
-from app.web.sessions import DatabaseSessions, ServerSession
+from app.web.sessions import DatabaseSessions, signed_in_session
 
 #: The menu: words, endpoint and what it takes to see it. Data, so that header and tests agree.
 MENU: tuple[tuple[str, str, Action], ...] = (
@@ -71,14 +71,15 @@ def create_app(settings: Settings) -> Flask:
     if settings.trusted_proxies:
         n = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
-    app.session_interface = DatabaseSessions(settings)
+    sessions = DatabaseSessions(settings)
+    app.session_interface = sessions
     init_headers(app, core)
     init_templates(app, brand=settings.brand, organisation_name=settings.organisation_name)
     init_errors(app)
     _init_login(app)
     init_guard(app)
     _init_transaction(app)
-    _init_layout(app, core)
+    _init_layout(app, sessions)
     for package in (views, api):
         for module in pkgutil.iter_modules(package.__path__):
             blueprint = getattr(importlib.import_module(f"{package.__name__}.{module.name}"), "bp", None)
@@ -91,12 +92,10 @@ def _init_login(app: Flask) -> None:
     login = LoginManager(app)
     login.session_protection = None  # the session is a row of ours and ends when we say
 
-    @login.request_loader
+    @login.request_loader  # type: ignore[untyped-decorator]
     def from_request(_request: Any) -> SignedIn | None:
-        browser = session._get_current_object()
-        if isinstance(browser, ServerSession) and browser.person_id is not None:
-            return SignedIn(browser.person_id)
-        return None
+        browser = signed_in_session()
+        return SignedIn(browser.person_id) if browser is not None and browser.person_id is not None else None
 
 
 def _init_transaction(app: Flask) -> None:
@@ -111,13 +110,14 @@ def _init_transaction(app: Flask) -> None:
         return response
 
 
-def _init_layout(app: Flask, core: Core) -> None:
+def _init_layout(app: Flask, sessions: DatabaseSessions) -> None:
     @app.context_processor
     def layout() -> dict[str, Any]:
         who: access.Actor = g.get("actor", access.ANONYMOUS)
         if who.kind != "person":
             return {}
-        browser = session._get_current_object()
+        browser = signed_in_session()
+        ends = sessions.ends_at(browser).isoformat(timespec="seconds") if browser is not None else ""
         return {
             "actor": who,
             "navigation": [
@@ -126,7 +126,7 @@ def _init_layout(app: Flask, core: Core) -> None:
                 if endpoint in app.view_functions and policy.can(who, action)
             ],
             "account": {"text": who.name, "href": url_for("auth.account"), "sign_out": url_for("auth.sign_out")},
-            "session_ends": g.get("session_ends") if isinstance(browser, ServerSession) else None,
+            "session_ends": ends,
         }
 
 

@@ -14,10 +14,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app, g, request
-from flask import session as flask_session
 from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
 
@@ -27,7 +26,7 @@ from app.core import Core
 from app.db import db
 from app.domain import audit, sign_in
 from app.errors import NotFound, NotSignedIn
-from app.web.sessions import ServerSession
+from app.web.sessions import signed_in_session
 
 View = TypeVar("View", bound=Callable[..., Any])
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -71,7 +70,7 @@ def can(action: Action) -> Callable[[View], View]:
             policy.require_capability(actor(), action)
             return view(*args, **kwargs)
 
-        return _declare(guarded, Declaration("capability", action))  # type: ignore[arg-type]
+        return cast(View, _declare(guarded, Declaration("capability", action)))
 
     return decorate
 
@@ -96,7 +95,7 @@ def on(action: Action, table: type[Any], *, name: str = "", lock: bool = False) 
             kwargs[word] = policy.require(db.session(), who, action, table, row_id, clock.now(), lock=lock)
             return view(*args, **kwargs)
 
-        return _declare(guarded, Declaration("row", action, table, param))  # type: ignore[arg-type]
+        return cast(View, _declare(guarded, Declaration("row", action, table, param)))
 
     return decorate
 
@@ -124,8 +123,8 @@ def _load_actor() -> Actor:
     if not current_user.is_authenticated:
         return ANONYMOUS
     who = access.load(session, current_user.person_id, clock.now())
-    browser = flask_session._get_current_object()
-    if isinstance(browser, ServerSession) and browser.embed_material_id is not None and who.active:
+    browser = signed_in_session()
+    if browser is not None and browser.embed_material_id is not None and who.active:
         return who.narrowed("embed", EMBED_ACTIONS, browser.embed_material_id)
     return who
 

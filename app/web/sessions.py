@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Flask, Request, Response
+from flask import session as flask_session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from sqlalchemy import update
 from werkzeug.datastructures import CallbackDict
+from werkzeug.wrappers import Response as BaseResponse
 
 from app import clock
 from app.db import db
@@ -35,8 +37,15 @@ class ServerSession(CallbackDict, SessionMixin):  # type: ignore[type-arg]
         self.row_id: uuid.UUID = row.id
         self.person_id: uuid.UUID | None = row.person_id
         self.embed_material_id: uuid.UUID | None = row.embed_material_id
+        self.expires_at: datetime = row.expires_at
         self.modified = False
         self.accessed = True
+
+
+def signed_in_session() -> ServerSession | None:
+    """The session of somebody signed in; None for a visitor."""
+    found = flask_session._get_current_object()  # type: ignore[attr-defined]
+    return found if isinstance(found, ServerSession) else None
 
 
 class DatabaseSessions(SecureCookieSessionInterface):
@@ -63,7 +72,7 @@ class DatabaseSessions(SecureCookieSessionInterface):
         """Lax: a link from a mail keeps people signed in, a form on another site does not."""
         return "Lax"
 
-    def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
+    def open_session(self, app: Flask, request: Request) -> Any:
         """The session of the request's cookie, or a visitor's."""
         if request.path.startswith("/static/"):
             return SecureCookieSession()
@@ -79,7 +88,7 @@ class DatabaseSessions(SecureCookieSessionInterface):
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Keep what changed; a session that was ended meanwhile stays ended."""
         if not isinstance(session, ServerSession):
-            super().save_session(app, session, response)  # type: ignore[arg-type]
+            super().save_session(app, session, response)
             return
         now = clock.now()
         values: dict[str, Any] = {}
@@ -93,7 +102,7 @@ class DatabaseSessions(SecureCookieSessionInterface):
         db.session.commit()
         response.vary.add("Cookie")
 
-    def start(self, response: Response, token: str) -> None:
+    def start(self, response: BaseResponse, token: str) -> None:
         """Give the browser the cookie of a session that was opened."""
         response.set_cookie(
             self.cookie, token, httponly=True, secure=self.settings.secure, samesite="Lax", path="/",
@@ -101,23 +110,23 @@ class DatabaseSessions(SecureCookieSessionInterface):
         )  # fmt: skip
         self.clear_visitor(response)
 
-    def start_embed(self, response: Response, token: str) -> None:
+    def start_embed(self, response: BaseResponse, token: str) -> None:
         """Give a frame on another site the cookie of its own session: partitioned, so that no site can follow it."""
         response.set_cookie(
             self.embed_cookie, token, httponly=True, secure=True, samesite="None", path="/", partitioned=True,
             max_age=int(self.life.total_seconds()),
         )  # fmt: skip
 
-    def stop(self, response: Response) -> None:
+    def stop(self, response: BaseResponse) -> None:
         """Take the cookie back."""
         response.delete_cookie(self.cookie, path="/", secure=self.settings.secure, httponly=True, samesite="Lax")
 
-    def clear_visitor(self, response: Response) -> None:
+    def clear_visitor(self, response: BaseResponse) -> None:
         """Drop the visitor's cookie, so that nothing from before signing in lives on."""
         response.delete_cookie(
             self.visitor_cookie, path="/", secure=self.settings.secure, httponly=True, samesite="Lax"
         )
 
-    def ends_at(self, row: WebSession) -> datetime:
-        """When the session ends if nothing more is asked."""
-        return min(row.expires_at, row.seen_at + self.idle)
+    def ends_at(self, session: ServerSession) -> datetime:
+        """When the session ends if nothing more is asked after this request."""
+        return min(session.expires_at, clock.now() + self.idle)

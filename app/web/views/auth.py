@@ -9,7 +9,7 @@ from flask import Blueprint, current_app, flash, g, redirect, render_template, r
 from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, Length
 
-from app.access import Action
+from app.access import ANONYMOUS, Action, Actor
 from app.db import db
 from app.db.people import Person
 from app.db.sign_in import ApiToken, LinkPurpose, WebSession
@@ -17,7 +17,7 @@ from app.domain import audit, passwords, people, sign_in
 from app.errors import Invalid, NotFound, TooManyRequests
 from app.web import guard
 from app.web.forms import Form, safe_next, text_field
-from app.web.sessions import DatabaseSessions, ServerSession
+from app.web.sessions import DatabaseSessions, signed_in_session
 
 bp = Blueprint("auth", __name__)
 
@@ -62,15 +62,15 @@ def _sessions() -> DatabaseSessions:
 def _start_session(person: Person, target: str) -> Any:
     """Open a session for a person who has proved who they are, and go on."""
     interface = _sessions()
-    browser = session._get_current_object()
-    if isinstance(browser, ServerSession):
+    browser = signed_in_session()
+    if browser is not None:
         sign_in.end_session(db.session(), browser.row_id)
     _, token = sign_in.open_session(
         db.session(), person.id, request.user_agent.string, timedelta(hours=interface.settings.session_hours)
     )
     response = redirect(target)
     # Nothing of the visitor's session, its form token included, outlives this: save_session would send it again
-    browser.clear()
+    session.clear()
     interface.start(response, token)
     return response
 
@@ -98,22 +98,22 @@ def sign_in_page() -> Any:
         person, status = None, 429
     if person is None:
         return render_template("pages/sign_in.html", form=form, errors=form.sentences()), status
-    g.actor = guard.ANONYMOUS
+    g.actor = ANONYMOUS
     audit.record(db.session(), _actor_of(person), "session:start", "person", person.id)
     return _start_session(person, target)
 
 
-def _actor_of(person: Person) -> Any:
-    return guard.access.Actor(kind="person", person_id=person.id, name=person.display_name)
+def _actor_of(person: Person) -> Actor:
+    return Actor(kind="person", person_id=person.id, name=person.display_name)
 
 
 @bp.post("/sign-out")
 @guard.public("signing out twice is no error")
 def sign_out() -> Any:
     """End the session on the server."""
-    browser = session._get_current_object()
+    browser = signed_in_session()
     response = redirect(url_for("auth.sign_in"))
-    if isinstance(browser, ServerSession):
+    if browser is not None:
         audit.record(db.session(), guard.actor(), "session:end", "person", browser.person_id)
         sign_in.end_session(db.session(), browser.row_id)
         _sessions().stop(response)
@@ -185,10 +185,8 @@ def account() -> Any:
             if not passwords.matches(person.password_hash, form.old_password.data or ""):
                 raise Invalid("Current password is wrong", fields={"old_password": "Current password is wrong"})
             people.set_password(db_session, guard.actor(), person, form.password.data or "")
-            browser = session._get_current_object()
-            sign_in.end_all_sessions(
-                db_session, person.id, but=browser.row_id if isinstance(browser, ServerSession) else None
-            )
+            browser = signed_in_session()
+            sign_in.end_all_sessions(db_session, person.id, but=browser.row_id if browser is not None else None)
             return True
 
         if form.attempt(act):
@@ -196,13 +194,13 @@ def account() -> Any:
             return redirect(url_for("auth.account"))
     sessions = db_session.query(WebSession).filter_by(person_id=person.id, embed_material_id=None).all()
     tokens = db_session.query(ApiToken).filter_by(person_id=person.id, revoked_at=None).all()
-    browser = session._get_current_object()
+    browser = signed_in_session()
     return _form_page(
         "pages/account.html",
         form,
         person=person,
         sessions=sorted(sessions, key=lambda row: row.seen_at, reverse=True),
-        this_session=browser.row_id if isinstance(browser, ServerSession) else None,
+        this_session=browser.row_id if browser is not None else None,
         tokens=sorted(tokens, key=lambda row: row.created_at, reverse=True),
     )
 

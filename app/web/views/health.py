@@ -68,8 +68,8 @@ class _Figures:
             recordings.add_metric([state.value], count)
         yield recordings
         runs = GaugeMetricFamily("vignette_runs", "Runs by state", labels=["state"])
-        for state, count in session.execute(select(Run.state, func.count()).group_by(Run.state)):
-            runs.add_metric([state.value], count)
+        for run_state, count in session.execute(select(Run.state, func.count()).group_by(Run.state)):
+            runs.add_metric([run_state.value], count)
         yield runs
         seconds = GaugeMetricFamily("vignette_stage_cpu_seconds", "CPU seconds spent by stage", labels=["stage"])
         for stage, spent in session.execute(

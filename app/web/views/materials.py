@@ -129,7 +129,7 @@ def _builder(material: Material, **forms: Form) -> Any:
     words = forms.get("words") or MaterialForm(formdata=None, obj=material)
     clip, note = forms.get("clip") or ClipForm(formdata=None), forms.get("note") or NoteForm(formdata=None)
     host = forms.get("host") or HostForm(formdata=None)
-    clip.recording.choices = [  # type: ignore[attr-defined]
+    clip.recording.choices = [
         (str(r.id), f"{r.title} ({r.case.title})") for r in materials.recordings_to_choose(session, who)
     ]
     errors = {name: sentence for form in (words, clip, note, host) for name, sentence in form.sentences().items()}

@@ -75,7 +75,9 @@ def index() -> Any:
         after=request.args.get("after", ""),
         before=request.args.get("before", ""),
     )
-    kept = {name: value for name, value in request.args.items() if name in ("q", "role", "status") and value}
+    kept: dict[str, Any] = {
+        name: value for name, value in request.args.items() if name in ("q", "role", "status") and value
+    }
     return render_template(
         "pages/people/index.html",
         people=page.rows,

@@ -1,7 +1,7 @@
 """The addresses that a player asks for. Each one asks the policy, each time: what is revoked stops at the next segment.
 
 Two ways for bytes: `redirect` answers 302 to an address at S3 that lives for a minute at most; `proxy` passes the bytes
-on, for where only this server can be reached. `auto` redirects when the browser can surely follow.
+on, for where only this server can be reached; `app.web.doors` chooses.
 
 Every address exists a second time below /embed/, where a frame's own session asks; playlists name their parts relatively,
 so both play alike.
@@ -9,10 +9,8 @@ so both play alike.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify, redirect, request
 
@@ -20,8 +18,7 @@ from app.access import Action
 from app.db import db
 from app.db.recordings import Artefact, ArtefactKind, Recording
 from app.domain import playback
-from app.settings import Settings
-from app.web import guard, ranges
+from app.web import doors, guard, ranges
 
 bp = Blueprint("playback", __name__)
 
@@ -109,7 +106,7 @@ def storyboard_image(recording: Recording) -> Response:
 def deliver(artefact: Artefact) -> Response:
     """Answer with the bytes of a stored object, or with an address for them."""
     head = request.method == "HEAD"
-    if not head and redirects(guard.core().settings, guard.core().storage.public_endpoint):
+    if not head and doors.door(guard.core()) == "s3":
         return redirect(guard.core().storage.presign_get(artefact.key, media_type=artefact.media_type))  # type: ignore[return-value]
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{artefact.sha256}"'}
     try:
@@ -145,27 +142,3 @@ def _whole(artefact: Artefact, media_type: str) -> Response:
 def _let_database_go() -> None:
     """Give the connection back before waiting for S3: a slow reader must not hold one. Nothing was written."""
     db.session.close()
-
-
-def redirects(settings: Settings, endpoint: str) -> bool:
-    """Whether this request's bytes come by redirect. `auto` says yes only where the browser can surely follow: it is at
-    the address that S3 lets in (its CORS rule), it reaches an S3 on loopback only from the same machine, and a page that
-    came by https fetches nothing by http."""
-    if settings.delivery != "auto":
-        return settings.delivery == "redirect"
-    if request.host_url.rstrip("/") != settings.base_url:
-        return False
-    store = urlsplit(endpoint)
-    if request.scheme == "https" and store.scheme != "https":
-        return False
-    return not is_loopback(store.hostname or "") or is_loopback(urlsplit(request.host_url).hostname or "")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means the very machine that asks."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -147,6 +147,32 @@ def doctor(json_: bool) -> None:
         sys.exit(1)
 
 
+@verb("demo")
+def demo(json_: bool) -> None:
+    """Make a made-up region with cases, people of each role and a sample recording."""
+    from app.access import SYSTEM
+    from app.domain import demo as domain
+    from app.embedded.instance import running
+
+    with running(Settings.load(), say) as settings:
+        core = build(settings)
+        with core.session() as session:
+            made = domain.create(session, core.storage, SYSTEM)
+    result = {
+        "recording": str(made.recording_id),
+        "cases": [str(case_id) for case_id in made.case_ids],
+        "people": made.emails,
+        "password": made.password,
+    }
+    words = f"They all have the password {made.password}" if made.password else "They keep their passwords"
+    finish(
+        result,
+        f"The demo is there: sign in as {', '.join(made.emails)}. {words}. The sample recording is processed by the "
+        "running worker, or as soon as one runs.",
+        json_,
+    )
+
+
 # -- what verbs share ----------------------------------------------------------------------------------------------------
 
 
@@ -158,15 +184,21 @@ def build(settings: Settings) -> Core:
 
 
 def bring_up_to_date(settings: Settings) -> None:
-    """Run the migrations that the database has not had."""
+    """Run the migrations that the database has not had, seed the vocabulary, and make the bucket ready for browsers."""
     from flask_migrate import upgrade
 
     from app.db import db
+    from app.domain import vocabulary
 
     core = build(settings)
     with core.app.app_context():
         upgrade()
+    with core.session() as session:
+        vocabulary.seed(session)
+    with core.app.app_context():
         db.engine.dispose()
+    core.storage.ensure_bucket()
+    core.storage.allow_browser(settings.base_url)
 
 
 def migrations_behind(settings: Settings) -> str:

@@ -80,12 +80,10 @@ class Body:
         if value is None and not required:
             return None
         try:
-            return uuid.UUID(value) if isinstance(value, str) else self._no_id(name)
+            return uuid.UUID(value if isinstance(value, str) else "")
         except ValueError:
-            return self._no_id(name)
-
-    def _no_id(self, name: str) -> None:
-        self.faults[name] = f"{name} must be the id of one"
+            self.faults[name] = f"{name} must be an id"
+            return None
 
     def day(self, name: str) -> date | None:
         """An ISO date, or None."""

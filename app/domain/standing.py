@@ -1,0 +1,117 @@
+"""Where a recording stands: what has been made of it, its captions, how far it is. Read-only, a few queries each."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session, selectinload
+
+from app.db.captions import CaptionTrack, CaptionVersion, Cue
+from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState
+from app.db.runs import Run, StageState
+from app.domain import runs
+from app.media import playlists
+from app.media.fmp4 import Index
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """One picture size that can be played. `bandwidth` is the peak in bit/s, `size` in bytes."""
+
+    name: str
+    width: int
+    height: int
+    bandwidth: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Captions:
+    """A caption track. `status` is `automatic` until a person has reviewed it; without cues no speech was found."""
+
+    language: str
+    status: str
+    cues: int
+
+    @property
+    def no_speech(self) -> bool:
+        """True when the sound was listened to and nobody spoke."""
+        return self.cues == 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a recording is: `fraction` from 0 to 1; `stages` are {name, label, state, progress} where a run is known,
+    their states in the words of the status tags."""
+
+    fraction: float
+    seconds_left: float | None
+    stages: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Everything that was made of a recording so far."""
+
+    renditions: list[Rendition]
+    captions: list[Captions]
+    kinds: frozenset[ArtefactKind]
+
+
+def of(session: Session, recording_id: uuid.UUID) -> Standing:
+    """What there is of a recording: two queries."""
+    rows = session.scalars(select(Artefact).where(Artefact.recording_id == recording_id)).all()
+    renditions = [_rendition(row) for row in rows if row.kind is ArtefactKind.RENDITION]
+    return Standing(
+        sorted(renditions, key=lambda r: (r.height, r.name)),
+        captions_of(session, recording_id),
+        frozenset(row.kind for row in rows),
+    )
+
+
+def _rendition(row: Artefact) -> Rendition:
+    index = Index.from_json({name: row.detail[name] for name in Index.__dataclass_fields__})
+    peak, _ = playlists.rates(playlists.segments(index))
+    return Rendition(row.name, index.width, index.height, peak, row.size)
+
+
+def captions_of(session: Session, recording_id: uuid.UUID) -> list[Captions]:
+    """The caption tracks that have a version: one query."""
+    query = (
+        select(CaptionTrack.language, CaptionTrack.reviewed_at, func.count(Cue.position))
+        .join(
+            CaptionVersion,
+            and_(CaptionVersion.track_id == CaptionTrack.id, CaptionVersion.number == CaptionTrack.current_version),
+        )
+        .outerjoin(Cue, Cue.version_id == CaptionVersion.id)
+        .where(CaptionTrack.recording_id == recording_id)
+        .group_by(CaptionTrack.id)
+        .order_by(CaptionTrack.language)
+    )
+    return [
+        Captions(language, "reviewed" if reviewed_at is not None else "automatic", count)
+        for language, reviewed_at, count in session.execute(query)
+    ]
+
+
+def latest_run(session: Session, recording: Recording) -> Run | None:
+    """The newest run with its stages: two queries."""
+    query = select(Run).where(Run.recording_id == recording.id).options(selectinload(Run.stages))
+    return session.scalar(query.order_by(Run.created_at.desc()).limit(1))
+
+
+def progress(recording: Recording, run: Run | None) -> Progress:
+    """How far a recording is, given its newest run."""
+    if run is None:
+        done = recording.state in (RecordingState.READY, RecordingState.WITHDRAWN)
+        return Progress(1.0 if done else 0.0, None, [])
+    told = runs.progress(run)
+    stages = [
+        {**stage, "state": "done" if stage["state"] == StageState.SUCCEEDED.value else stage["state"]}
+        for stage in told["stages"]
+    ]
+    fraction = 1.0 if recording.state is RecordingState.READY else told["fraction"]
+    return Progress(fraction, told["seconds_left"], stages)

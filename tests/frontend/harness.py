@@ -140,7 +140,7 @@ def _add_watch(app: Flask, folder: Path | None) -> None:
             "storyboard": "/media/storyboard.json",
             "position": "/position",
             "start": asked.get("t", 0, type=float),
-            "end": asked.get("end", None, type=float),
+            "end": float(asked["end"]) if "end" in asked else None,
             "watermark": "Sam Example · sam@example.org",
             "chapters": [{"start": 0, "title": "Greeting"}, {"start": 6.5, "title": "Apology"}],
         }

@@ -15,13 +15,12 @@ PART = 64 * 1024
 
 class Stub:
     """State of one test: uploads by id, and what to do wrong. `fail[n]` is how often storage answers part n with
-    `fail_status`; `s3_down` refuses all direct parts without an answer; `hold` makes parts wait until it is set."""
+    `fail_status`; all but `free_parts` parts wait until `hold` is set."""
 
     def __init__(self) -> None:
         self.uploads: dict[str, dict[str, Any]] = {}
         self.fail: Counter[int] = Counter()
         self.fail_status = 500
-        self.s3_down = False
         self.refuse: dict[str, Any] | None = None
         self.puts: list[tuple[str, int]] = []
         self.completed: list[bytes] = []

@@ -139,7 +139,7 @@ def _add_watch(app: Flask, folder: Path | None) -> None:
             "captions_note": "Automatic captions, not yet checked",
             "storyboard": "/media/storyboard.json",
             "position": "/position",
-            "start": asked.get("t", 0, type=float),
+            "start": float(asked.get("t", "0")),
             "end": float(asked["end"]) if "end" in asked else None,
             "watermark": "Sam Example · sam@example.org",
             "chapters": [{"start": 0, "title": "Greeting"}, {"start": 6.5, "title": "Apology"}],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -141,3 +142,23 @@ def test_session_dies_with_suspension(app: Flask, session: Session) -> None:
     person.suspended_at = person.created_at
     session.commit()
     assert browser.get("/account").status_code == 302
+
+
+def test_staying_signed_in_moves_the_end(app: Flask, session: Session) -> None:
+    person = World(session).person("p@example.org", Role.VIEWER, "NEY")
+    session.commit()
+    browser = Browser(app, person)
+    page = browser.get("/account").text
+    shown = re.search(r'name="session-ends" content="([^"]+)"', page)
+    assert shown
+    row = session.scalars(select(WebSession)).one()
+    row.seen_at -= timedelta(minutes=30)
+    session.commit()
+    answer = browser.send("POST", "/api/v1/session")
+    assert answer.status_code == 200
+    session.expire_all()
+    row = session.scalars(select(WebSession)).one()
+    idle = app.session_interface.idle
+    ends = datetime.fromisoformat(answer.json["ends"])
+    assert abs(ends - min(row.expires_at, row.seen_at + idle)) < timedelta(seconds=5)
+    assert app.test_client().post("/api/v1/session").status_code in (400, 401)

@@ -25,7 +25,8 @@ def tidy(core: Core, recording_id: uuid.UUID, ending: uuid.UUID | None = None) -
     stored = [key for key, _ in core.storage.objects(prefix)]
     with core.session() as session:
         named = set(session.scalars(select(Artefact.key).where(Artefact.recording_id == recording_id)))
-        states = dict(session.execute(select(Run.id, Run.state).where(Run.recording_id == recording_id)).tuples().all())
+        of_recording = session.query(Run).filter_by(recording_id=recording_id)
+        states = {run.id: run.state for run in of_recording}
     removed = 0
     for key in stored:
         kind, _, rest = key.removeprefix(prefix).partition("/")

@@ -70,6 +70,10 @@ class WorkerProcess:
         """Whether the log has these words."""
         return words in self.log.read_text()
 
+    def starts(self) -> int:
+        """How many workers that share the log have started."""
+        return self.log.read_text().count("worker started")
+
     def end(self) -> None:
         """Whatever state it is in."""
         if self.process.poll() is None:
@@ -95,6 +99,18 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def strays(data: Path) -> list[int]:
+    """Processes that still work in an instance's folder: programs that outlived their worker."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if str((folder / "cwd").readlink()).startswith(str(data.resolve())):
+                found.append(int(folder.name))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # ended meanwhile, or somebody else's
+    return found
 
 
 def wait_until(what: Callable[[], Any], seconds: float, says: str = "") -> Any:

@@ -88,7 +88,7 @@ def up(json_: bool) -> None:
     Supervisor(
         settings,
         migrate=bring_up_to_date,
-        link=first_admin_link,
+        link=open_to_people,
         ready=ready,
         say=lambda sentence: click.echo(sentence, err=json_),
         output=sys.stderr if json_ else sys.stdout,
@@ -124,6 +124,7 @@ def migrate(json_: bool) -> None:
 
     with running(Settings.load(), say) as settings:
         bring_up_to_date(settings)
+        open_storage(settings)
     finish({"migrated": True}, "The database is up to date.", json_)
 
 
@@ -184,7 +185,7 @@ def build(settings: Settings) -> Core:
 
 
 def bring_up_to_date(settings: Settings) -> None:
-    """Run the migrations that the database has not had, seed the vocabulary, and make the bucket ready for browsers."""
+    """Run the migrations that the database has not had, and seed the vocabulary."""
     from flask_migrate import upgrade
 
     from app.db import db
@@ -197,8 +198,13 @@ def bring_up_to_date(settings: Settings) -> None:
         vocabulary.seed(session)
     with core.app.app_context():
         db.engine.dispose()
-    core.storage.ensure_bucket()
-    core.storage.allow_browser(settings.base_url)
+
+
+def open_storage(settings: Settings) -> None:
+    """Make the bucket, and let the pages of this instance send parts to it and read segments from it."""
+    storage = build(settings).storage
+    storage.ensure_bucket()
+    storage.allow_browser(settings.base_url)
 
 
 def migrations_behind(settings: Settings) -> str:
@@ -238,6 +244,12 @@ def weights_missing(settings: Settings) -> str:
         "The weights of the speech model are not here yet, so recordings stay without captions. They are fetched when "
         "first needed, or by: python -m app.captions.models fetch"
     )
+
+
+def open_to_people(settings: Settings) -> str | None:
+    """The last step before people come, when all services answer: see `open_storage` and `first_admin_link`."""
+    open_storage(settings)
+    return first_admin_link(settings)
 
 
 def first_admin_link(settings: Settings) -> str | None:

@@ -92,18 +92,17 @@ def test_only_settings_reads_the_environment() -> None:
     [
         (r"shell=True", "a child process starts from an argv list"),
         (r"\|\s*safe\b|Markup\(", "text of people is never passed as HTML"),
-        (r"except( Base?Exception)?:\s*(pass)?$", "an error is never swallowed"),
+        (r"except( (Base)?Exception)?:\s*pass\b", "an error is never swallowed"),
         (r"verify=False", "certificates are checked"),
         (r"\b(TODO|FIXME|XXX)\b", "no loose ends"),
     ],
 )
 def test_house_rules(pattern: str, why: str) -> None:
     found = [
-        f"{path.relative_to(ROOT)}:{number}"
+        f"{path.relative_to(ROOT)}:{path.read_text()[: hit.start()].count(chr(10)) + 1}"
         for path in SOURCES
-        if path.suffix not in BINARY and path != Path(__file__) and path.parts[len(ROOT.parts)] in ("app", "workers", "templates")
-        for number, line in enumerate(path.read_text().splitlines(), 1)
-        if re.search(pattern, line)
+        if path.suffix not in BINARY and path.parts[len(ROOT.parts)] in ("app", "workers", "templates")
+        for hit in re.finditer(pattern, path.read_text(), re.MULTILINE)
     ]
     assert not found, f"{why}: {found}"
 

@@ -1,8 +1,8 @@
 """Passwords: hashed with argon2id.
 
-Cost: 19 MiB of memory, 2 passes, 1 lane, the least that OWASP's password storage guidance accepts for argon2id. On two
-cores the library's default (64 MiB, 3 passes, 4 lanes) leaves about 10 sign-ins a second for everybody; this leaves
-about 75, and the back-off on failures, not the cost of one hash, is what stops guessing online.
+Cost: 19 MiB of memory, 2 passes, 1 lane, the least that OWASP's password storage guidance accepts for argon2id; the
+library's default costs about fourteen times as much (docs/decisions/0002). The back-off on failures, not the cost of
+one hash, is what stops guessing online.
 """
 
 from __future__ import annotations

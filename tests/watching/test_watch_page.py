@@ -32,7 +32,8 @@ def test_scripts_off_it_is_all_there(app: Flask, scene: Scene) -> None:
         assert words.replace("\n", " ") in page
     assert "Automatic captions, not yet checked" in page
     assert "How useful was the session?" in page
-    assert "This case is real and has been anonymised. You are not asked to act on it." in page
+    assert "The case is real and has been anonymised." in page
+    assert "You are not asked to act on it." in page
     assert "Vera Viewer · viewer@example.org" in page
     assert "Apology &lt;b&gt;" in page
     assert "Only makers see this" not in page
@@ -98,7 +99,9 @@ def test_the_notice_is_confirmed_once_per_version(app: Flask, session: Session, 
     for _ in range(2):
         answer = browser.post("/notice/acknowledge", {"next": scene.path})
         assert (answer.status_code, answer.location) == (302, scene.path)
-    assert "I have read this" not in browser.get(scene.path).text
+    after = browser.get(scene.path).text
+    assert "I have read this" not in after
+    assert "This case is real and has been anonymised. You are not asked to act on it." in after
     assert session.scalar(select(func.count()).select_from(NoticeAcknowledgement)) == 1
     events = session.scalars(select(AuditEvent.action).where(AuditEvent.action == "notice:acknowledge")).all()
     assert len(events) == 1

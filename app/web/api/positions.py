@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from flask import Blueprint, Response, request
 
@@ -19,11 +21,11 @@ bp = Blueprint("api_positions", __name__, url_prefix=f"{PREFIX}/recordings")
 
 def _seconds() -> float:
     """The second in a JSON body, or in the form that `navigator.sendBeacon` can send (with its form token)."""
-    body = request.get_json(silent=True) if request.is_json else request.form
-    value = body.get("seconds") if hasattr(body, "get") else None
+    body: Any = request.get_json(silent=True) if request.is_json else request.form
+    value = body.get("seconds") if isinstance(body, Mapping) else None
     try:
-        seconds = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
+        seconds = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
         seconds = math.nan
     if not math.isfinite(seconds):
         raise Invalid("seconds must be a number", fields={"seconds": "seconds must be a number"})

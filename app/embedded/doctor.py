@@ -18,7 +18,7 @@ import imageio_ffmpeg
 import psycopg
 
 from app import clock
-from app.embedded import postgres, processes, seaweedfs
+from app.embedded import home, postgres, processes, seaweedfs
 from app.embedded.instance import is_running, without_embedded
 from app.embedded.s3probe import Probe
 from app.errors import VignetteError
@@ -105,7 +105,8 @@ def _database_programs(given: Settings) -> Iterator[Finding]:
     if not given.embeds_database:
         return
     try:
-        programs = postgres.choose(given.data / "postgres" / "data", postgres.all_programs())
+        folder = home.find(given.data.absolute()).folder
+        programs = postgres.choose(folder / "postgres" / "data", postgres.all_programs())
     except PermissionError:
         yield Finding("postgres", Level.NOTE, f"{given.data} belongs to another user; its database was not looked at.")
     except VignetteError as error:
@@ -134,14 +135,16 @@ def _account(given: Settings) -> Iterator[Finding]:
     if shutil.which("setpriv") is None:
         yield Finding("account", Level.WRONG, "The program setpriv is missing. Install the package util-linux.")
         return
-    data = given.data.absolute()
     try:
-        account = processes.account_for(data / "postgres" / "data")
-        processes.check_reach(account, next(p for p in (data, *data.parents) if p.exists()))
+        found = home.find(given.data.absolute())
+        account = processes.account_for(found.folder / "postgres" / "data")
+        processes.check_reach(account, next(p for p in (found.folder, *found.folder.parents) if p.exists()))
     except VignetteError as error:
         yield Finding("account", Level.WRONG, str(error))
     else:
         yield Finding("account", Level.OK, f"Database and storage run as the user {account.name}.")
+        if found.apart:
+            yield Finding("services", Level.OK, f"Their files lie in {found.folder}, which {given.data} names.")
 
 
 def _disk(given: Settings) -> Iterator[Finding]:

@@ -1,7 +1,8 @@
 """The embedded services of one data folder, and how commands share them.
 
 `DATA/instance.json` (0600) tells commands where the services are; `Settings.completed()` reads it. It stays when the
-services stop, since it also keeps the secret key; `owner` in it names the process that runs them, while one does.
+services stop, since it also keeps the secret key; `owner` in it names the process that runs them, while one does. Where
+the services' files lie, in DATA or elsewhere, is for `app.embedded.home`.
 
 Two locks, both let go by the kernel when their holder dies:
 
@@ -22,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.embedded import processes
+from app.embedded import home, processes
 from app.embedded.postgres import Postgres
 from app.embedded.seaweedfs import SeaweedFS
 from app.errors import Conflict, Unavailable
@@ -53,11 +54,15 @@ class Instance:
         self.data = data
         self.postgres: Postgres | None = None
         self.seaweedfs: SeaweedFS | None = None
+        self.home = home.Home(data, data)
+        if self.given.embeds_database or self.given.embeds_storage:
+            self.home = home.find(data)
+        folder = self.home.folder
         if self.given.embeds_database:
-            self.postgres = Postgres(data / "postgres", log=data / "log" / "postgres.log")
+            self.postgres = Postgres(folder / "postgres", log=data / "log" / "postgres.log")
         if self.given.embeds_storage:
             self.seaweedfs = SeaweedFS(
-                data / "seaweedfs", bucket=self.given.s3_bucket, log=data / "log" / "seaweedfs.log"
+                folder / "seaweedfs", bucket=self.given.s3_bucket, log=data / "log" / "seaweedfs.log"
             )
 
     @property
@@ -72,7 +77,11 @@ class Instance:
 
         Raises:
             Misconfigured, Unavailable: as the services do, or `meanwhile`; those already started are stopped.
+            Conflict: the services of this data folder belong to another, see `app.embedded.home`.
         """
+        if self.home.why:
+            say(self.home.why)
+        self.home.claim()
         try:
             for service in self.services:
                 say(f"Starting {service.name}.")
@@ -125,7 +134,7 @@ class Instance:
         file = self.data / INSTANCE_FILE
         known = processes.read_private(file)
         # A secret key given today must not lose the one that older sessions and links were signed with.
-        kept = {"secret_key": known["secret_key"]} if "secret_key" in known else {}
+        kept = {name: known[name] for name in ("secret_key", home.POINTER) if name in known}
         told = {"owner": owner, "pid": os.getpid() if owner else None, "port": self.given.port}
         processes.make_folder(self.data, 0o711)
         if (written := kept | self._values() | told) != known:

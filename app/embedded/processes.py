@@ -96,13 +96,18 @@ def check_reach(account: Account, folder: Path) -> None:
     Raises:
         Misconfigured: names the first folder on the way that is closed.
     """
+    if (closed := first_closed(account, folder)) is not None:
+        raise Misconfigured(
+            f"The database and storage run as the user {account.name}, who may not enter {closed}. Choose a data "
+            f"folder elsewhere, for example DATA=/srv/vignette, start as an ordinary user, or allow it: chmod o+x {closed}"
+        )
+
+
+def first_closed(account: Account, folder: Path) -> Path | None:
+    """The first folder on the way to `folder`, itself included, that the account may not enter; None when it may."""
     if _may_enter(account, folder):
-        return
-    closed = next((p for p in reversed([folder, *folder.parents]) if not _may_enter(account, p)), folder)
-    raise Misconfigured(
-        f"The database and storage run as the user {account.name}, who may not enter {closed}. Choose a data folder "
-        f"elsewhere, for example DATA=/var/lib/vignette, start as an ordinary user, or allow it: chmod o+x {closed}"
-    )
+        return None
+    return next((p for p in reversed([folder, *folder.parents]) if not _may_enter(account, p)), folder)
 
 
 def _may_enter(account: Account, folder: Path) -> bool:
@@ -112,9 +117,11 @@ def _may_enter(account: Account, folder: Path) -> bool:
 
 
 def make_folder(path: Path, mode: int) -> None:
-    """Make `path` with `mode`; folders above that are missing get 0755, those that exist stay as they are."""
+    """Make `path` with `mode`; folders above that are missing get 0755 whatever the umask, so that the services' account
+    may pass them; those that exist stay as they are."""
     for missing in reversed([p for p in path.parents if not p.exists()]):
-        missing.mkdir(mode=0o755, exist_ok=True)
+        missing.mkdir(exist_ok=True)
+        missing.chmod(0o755)
     if not path.exists():
         path.mkdir(exist_ok=True)
         path.chmod(mode)

@@ -105,7 +105,7 @@ def check_page(answer: TestResponse, title: str, status: int = 200) -> str:
     assert reader.title.startswith("Error: ") == (status == 400)
     assert reader.h1 == 1
     assert len(reader.ids) == len(set(reader.ids)), [i for i in reader.ids if reader.ids.count(i) > 1]
-    assert ("There is a problem" in answer.text) == (status == 400)
+    assert ('class="nhsuk-error-summary"' in answer.text) == (status == 400)
     return answer.text
 
 

@@ -110,7 +110,9 @@ class UploadForm {
       return;
     }
     const details = { title: this.#field("title"), case_id: this.#field("case_id") };
-    if (this.#field("recording_id")) details.recording_id = this.#field("recording_id");
+    for (const name of ["recording_id", "recorded_on", "description"]) if (this.#field(name)) details[name] = this.#field(name);
+    const themes = new FormData(this.form).getAll("themes");
+    if (themes.length) details.themes = themes;
     const entry = this.#unfinished(file);
     this.#upload = new Upload(this.root.dataset.api, file, details);
     this.#upload.addEventListener("progress", () => this.#showSoon());

@@ -42,7 +42,7 @@ def core(settings: Settings) -> Iterator[Core]:
 
 @pytest.mark.slow
 def test_twenty_killed_workers_lose_nothing_and_double_nothing(
-    core: Core, settings: Settings, tmp_path: Path, record_property: Callable[[str, object], None]
+    core: Core, settings: Settings, tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     chance = random.Random(20)
     video = make_video(tmp_path / "video.mp4", seconds=6, size="640x480")
@@ -55,7 +55,10 @@ def test_twenty_killed_workers_lose_nothing_and_double_nothing(
             if not recordings or ended(core, recordings[-1]):
                 recordings.append(ingest(core, video)[0])
             wait_until(partial(has_started, worker, kill), 30, "the worker starts")
-            time.sleep(chance.uniform(0, 4))  # the moment is what is random here; nothing is waited for
+            wait_until(lambda: in_session(core, running_stages) or ended(core, recordings[-1]), 30, "it works")
+            time.sleep(
+                chance.uniform(0, chance.choice((0.5, 2, 4)))
+            )  # the moment is what is random here; nothing is waited for
             met.update(in_session(core, running_stages))
             worker.kill()
             worker = WorkerProcess(settings, log)
@@ -65,9 +68,10 @@ def test_twenty_killed_workers_lose_nothing_and_double_nothing(
     finally:
         worker.end()
 
-    record_property("runs", len(recordings))
-    record_property("stages_met", dict(met))
-    assert sum(met.values()) >= ROUNDS / 4, "the kills hardly met a stage at work"
+    record_testsuite_property("runs", len(recordings))
+    record_testsuite_property("stages_met", dict(met))
+    assert sum(met.values()) >= ROUNDS / 2, "the kills hardly met a stage at work"
+    assert len(met) >= 3, "the kills met the same stages only"
     in_session(core, lambda session: assert_whole(session, core, recordings))
     assert doubled(log) == {}
     assert [path for path in (settings.data / "scratch").rglob("*") if path.is_file()] == []

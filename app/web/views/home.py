@@ -41,5 +41,4 @@ def index() -> Any:
         today=today(),
         may_start_demo=who.over(Role.ADMIN).everywhere and "demo.start" in current_app.view_functions,
         is_everywhere_admin=who.over(Role.ADMIN).everywhere,
-        has_page=lambda endpoint: endpoint in current_app.view_functions,
     )

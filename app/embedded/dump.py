@@ -84,7 +84,7 @@ def _major(folder: Path) -> int:
     """Version of the programs in a folder; 0 where they are not all there or do not run."""
     if not all((folder / name).exists() for name in _PROGRAMS):
         return 0
-    argv = [folder / "pg_dump", "--version"]
+    argv = [str(folder / "pg_dump"), "--version"]
     try:
         said = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=20, cwd="/").stdout
     except (OSError, subprocess.SubprocessError):
@@ -126,7 +126,9 @@ def load(client: Client, url: str, file: Path) -> None:
         connection.execute(_CUT_OFF_OTHERS)
     with (
         _Program(client.bin / "pg_restore", [*_PLAIN, "--file=-", str(file)], None) as script,
-        _Program(client.bin / "psql", ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"], url) as database,
+        _Program(
+            client.bin / "psql", ["--no-psqlrc", "--quiet", f"--output={os.devnull}", "--set=ON_ERROR_STOP=1"], url
+        ) as database,
     ):
         # Without the COMMIT, which comes last and only after a whole script, the end of the input is a rollback.
         with contextlib.suppress(BrokenPipeError), database.input as words:

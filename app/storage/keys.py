@@ -29,9 +29,14 @@ def chunk(recording_id: uuid.UUID, run_id: uuid.UUID, index: int, rung: str, att
     return f"{scratch_prefix(recording_id, run_id)}chunks/{index:05d}/{attempt}/{rung}.mp4"
 
 
+def made_prefix(recording_id: uuid.UUID, run_id: uuid.UUID) -> str:
+    """Prefix of what a run makes that may stay."""
+    return f"{recording_prefix(recording_id)}made/{run_id}/"
+
+
 def artefact(recording_id: uuid.UUID, run_id: uuid.UUID, name: str, attempt: int) -> str:
     """One object that stays: a rendition, the audio, stills, captions. `name` carries its ending."""
-    return f"{recording_prefix(recording_id)}made/{run_id}/{attempt}/{name}"
+    return f"{made_prefix(recording_id, run_id)}{attempt}/{name}"
 
 
 def caption_version(recording_id: uuid.UUID, language: str, number: int) -> str:

@@ -9,6 +9,7 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -136,6 +137,11 @@ class Storage:
     def size(self, key: str) -> int:
         """Size in bytes."""
         return int(self._call("head_object", Key=key)["ContentLength"])
+
+    def modified(self, key: str) -> datetime:
+        """When an object was stored."""
+        moment: datetime = self._call("head_object", Key=key)["LastModified"]
+        return moment
 
     def delete(self, key: str) -> None:
         """Remove an object; a missing one is no error."""

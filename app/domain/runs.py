@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from app import clock
@@ -314,8 +314,3 @@ def note_watchable(session: Session, run: Run, stages: Sequence[StageRun]) -> No
     picture = select(Artefact.id).where(Artefact.recording_id == recording.id, Artefact.kind == ArtefactKind.RENDITION)
     if session.scalar(picture.limit(1)) is not None:
         recording.watchable_at = clock.now()
-
-
-def unfinished_count(session: Session) -> int:
-    """How many runs have not ended."""
-    return session.scalar(select(func.count()).select_from(Run).where(Run.state.in_(UNFINISHED))) or 0

@@ -63,7 +63,7 @@ def beat(session: Session, stage_run_id: uuid.UUID, attempt: int, progress: floa
     """Say that the attempt is alive and how far it is (0 to 1), and hear whether to go on.
 
     Returns:
-        "go"; "cancel": stop, then call `stopped`; "superseded": stop, nothing may be written any more.
+        "go"; "cancel": stop, then call `release`; "superseded": stop, nothing may be written any more.
     """
     query = (
         update(StageRun)
@@ -195,7 +195,8 @@ def reject(session: Session, stage_run_id: uuid.UUID, attempt: int, sentence: st
 
 
 def release(session: Session, stage_run_id: uuid.UUID, attempt: int) -> bool:
-    """Give a stage back, so that another worker takes it up at once: this one has been told to end."""
+    """Say that the attempt has stopped as it was asked to. In a run that goes on, another worker takes the stage up at
+    once (this one has been told to end); in a cancelled one, the stage is cancelled. False when it came too late."""
     found = _held(session, stage_run_id, attempt)
     if found is None:
         return False
@@ -207,11 +208,6 @@ def release(session: Session, stage_run_id: uuid.UUID, attempt: int) -> bool:
         row.state, row.finished_at = StageState.CANCELLED, clock.now()
     runs.advance(session, run, stages)
     return True
-
-
-def stopped(session: Session, stage_run_id: uuid.UUID, attempt: int) -> bool:
-    """Say that the attempt has stopped because the run was cancelled."""
-    return release(session, stage_run_id, attempt)
 
 
 def recover(session: Session, stalled_seconds: float) -> int:

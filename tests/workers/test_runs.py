@@ -192,7 +192,7 @@ def test_cancelling_stops_what_waits_now_and_what_runs_when_it_says_so(
     assert row(session, run, "cut", 1).state == StageState.CANCELLED
     assert stage_runs.begin(session, row(session, run, "cut", 1).id, "w") is None
     assert stage_runs.beat(session, cut, attempt, 0.1) == "cancel"
-    assert stage_runs.stopped(session, cut, attempt)
+    assert stage_runs.release(session, cut, attempt)
     session.refresh(recording)
     assert run.state == RunState.CANCELLED
     assert (recording.state, recording.reason) == (RecordingState.FAILED, "Cancelled by A Person.")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from app import cli_verbs
 from app.errors import VignetteError
 from app.settings import Settings
 
@@ -264,6 +265,8 @@ def first_admin_link(settings: Settings) -> str | None:
         db.engine.dispose()
     return f"{settings.base_url}/first-admin/{secret}" if secret else None
 
+
+cli_verbs.register(main, Verb, as_json)
 
 if __name__ == "__main__":
     main()

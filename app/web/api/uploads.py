@@ -37,6 +37,7 @@ UPLOAD = component(
         {
             "id": UUID,
             "recording": UUID,
+            "case": UUID,
             "title": STRING,
             "filename": STRING,
             "size": INTEGER,
@@ -118,6 +119,7 @@ def shape(upload: Upload) -> dict[str, Any]:
     return {
         "id": str(upload.id),
         "recording": str(upload.recording_id),
+        "case": str(upload.recording.case_id),
         "title": upload.recording.title,
         "filename": upload.filename,
         "size": upload.size,

@@ -1,0 +1,124 @@
+"""`vignette user add`, `vignette token`, `vignette explain-access`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli_verbs.kit import as_id, finish, server_data, verb
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from app.db.people import Person
+
+ROLES = ("viewer", "facilitator", "admin", "custodian")
+
+
+def _person(session: Session, email: str) -> Person:
+    from app.domain import people
+    from app.errors import Invalid
+
+    person = people.by_email(session, email)
+    if person is None:
+        raise Invalid(f"There is nobody with the address {email}. Add them with: vignette user add")
+    return person
+
+
+@verb("user", "add")
+@click.argument("email")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What they may do there.")
+@click.option("--area", default="", help="Where: an area's code or name (NEY), or all.")
+@click.option("--organisation", default="", help="Where they work, by name; without --area the role holds there.")
+@click.option("--name", default="", help="Their name as pages show it.")
+@click.option("--password-stdin", is_flag=True, help="Read their password from standard input, up to the line's end.")
+def user_add(email: str, role: str, area: str, organisation: str, name: str, password_stdin: bool, json_: bool) -> None:
+    """Add a person with a role, or give a further role to somebody known.
+
+    Without a password a link is printed with which they choose one; it works once, for three days.
+    """
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
+    with server_data() as (core, session):
+        from app.access import SYSTEM
+        from app.db.people import Role
+        from app.db.sign_in import LinkPurpose
+        from app.domain import people, places, sign_in
+        from app.errors import Invalid
+
+        if not area and not organisation:
+            raise Invalid("Say where the role holds: --area CODE (or all), or --organisation NAME.")
+        home = places.find_place(session, organisation) if organisation else None
+        if home is not None and home.organisation_id is None:
+            raise Invalid(f"There is no organisation called {organisation!r}.")
+        place = places.find_place(session, area) if area or home is None else home
+        person = people.add(session, SYSTEM, email=email, name=name, role=Role(role), place=place, password=password)
+        if home is not None:
+            people.set_organisation(session, SYSTEM, person, home.organisation_id)
+        link = ""
+        if person.password_hash is None:
+            secret = sign_in.make_link(
+                session, LinkPurpose.SET_PASSWORD, sign_in.SET_PASSWORD_LINK, person_id=person.id
+            )
+            link = f"{core.settings.base_url}/set-password/{secret}"
+        result = {"id": str(person.id), "email": person.email, "link": link or None}
+    sentence = f"{email} is now {role} of {area or organisation}."
+    if link:
+        sentence += f" They choose a password here (the link works once, for three days): {link}"
+    finish(result, sentence, json_)
+
+
+@verb("token")
+@click.argument("email")
+@click.option("--scope", "scopes", multiple=True, required=True, help="read, upload, publish or all; may be repeated.")
+@click.option("--name", default="command line", help="What the person's account page calls it.")
+def token(email: str, scopes: tuple[str, ...], name: str, json_: bool) -> None:
+    """Make an API token that acts as a person, for 90 days. It is shown this once."""
+    with server_data() as (_, session):
+        from app.access import SYSTEM
+        from app.domain import sign_in
+
+        secret = sign_in.make_token(session, SYSTEM, _person(session, email), name, scopes)
+    finish({"token": secret}, secret, json_)
+
+
+@verb("explain-access")
+@click.argument("email")
+@click.argument("recording")
+def explain_access(email: str, recording: str, json_: bool) -> None:
+    """Say whether a person may watch a recording, and by which rules."""
+    with server_data() as (_, session):
+        from app import access, clock
+        from app.access import Action, policy
+        from app.errors import Invalid, NotFound
+
+        person = _person(session, email)
+        now = clock.now()
+        actor = access.load(session, person.id, now)
+        try:
+            allowed, verdicts = policy.explain(
+                session, actor, Action.RECORDING_VIEW, as_id(recording, "recording"), now
+            )
+        except NotFound:
+            raise Invalid(f"There is no recording {recording}.") from None
+        suspended = person.suspended_at is not None
+        name = person.display_name
+    because = [v.sentence for v in verdicts if v.role == "allow" and v.holds]
+    lacking = [v.sentence for v in verdicts if v.role == "need" and not v.holds]
+    otherwise = [v.sentence for v in verdicts if v.role == "allow" and not v.holds]
+    if allowed:
+        lines = [f"{name} may watch this recording, because {'; and because '.join(because)}."]
+    elif suspended:
+        lines = [f"{name} may not watch this recording: the account is suspended."]
+    elif lacking:
+        lines = [f"{name} may not watch this recording: it is not so that {'; nor that '.join(lacking)}."]
+    else:
+        lines = [f"{name} may not watch this recording. Any one of these would open it, and none holds:"]
+        lines += [f"- {sentence}" for sentence in otherwise]
+    result = {
+        "allowed": allowed,
+        "sentences": lines,
+        "rules": [{"rule": v.rule, "sentence": v.sentence, "role": v.role, "holds": v.holds} for v in verdicts],
+    }
+    finish(result, "\n".join(lines), json_)

@@ -1,0 +1,60 @@
+"""One world for all modules here: built once, asked many times, and left as it was by each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.core import build_core
+from app.db import db
+from app.settings import Settings
+from app.storage.s3 import Storage
+from app.web import create_app
+from tests.matrix.checker import Checker
+from tests.matrix.world import build
+from tests.support.services import Services
+from tests.watching import film
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> list[film.Part]:
+    """A short film with all that is made of one."""
+    return film.make(tmp_path_factory.mktemp("film"))
+
+
+@pytest.fixture(scope="session")
+def world_settings(
+    services: Services, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """Settings over a database of the matrix' own."""
+    name = f"matrix_{os.getpid()}"
+    url = services.create_database(name, template=template_database)
+    yield replace(services.settings, database_url=url, data=tmp_path_factory.mktemp("data"), log_level="ERROR")
+    services.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def world_session(world_settings: Settings) -> Iterator[Session]:
+    """A session beside the application's own."""
+    core = build_core(world_settings)
+    with core.app.app_context():
+        yield db.session()
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def checker(
+    world_settings: Settings, world_session: Session, storage: Storage, parts: list[film.Part]
+) -> Iterator[Checker]:
+    """The application over the built world, with everybody's browser."""
+    setting = build(world_session, storage, parts)
+    app = create_app(world_settings)
+    yield Checker(app, world_session, setting)
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()

@@ -1,0 +1,34 @@
+"""The access matrix: everybody asks every address about a recording in every state, and gets what the reference says."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from tests.matrix.checker import Checker
+from tests.matrix.table import ABOUT, ACTORS, STATES, SURFACES, Actor
+from tests.support.routes import routes
+
+
+def test_every_address_about_a_recording_has_a_row(app: Flask) -> None:
+    wanted = {(rule.endpoint, method) for rule, method in routes(app) if ABOUT & rule.arguments}
+    rows = {(surface.endpoint, surface.method) for surface in SURFACES if surface.method != "HEAD"}
+    assert wanted - rows == set(), "these addresses have no row in tests/matrix/table.py"
+    assert rows <= {(rule.endpoint, method) for rule, method in routes(app)}, "these rows name no address"
+
+
+def test_the_table_is_as_wide_as_it_claims() -> None:
+    for rows in (ACTORS, STATES, SURFACES):
+        names = [row.name for row in rows]
+        assert len(set(names)) == len(names)
+    assert len(ACTORS) >= 14
+    assert len(STATES) >= 7
+
+
+@pytest.mark.parametrize("actor", ACTORS, ids=lambda actor: actor.name)
+def test_everybody_gets_exactly_what_they_may(checker: Checker, actor: Actor) -> None:
+    things = [checker.setting.things[state.name] for state in STATES]
+    before, cells = checker.fingerprint(), checker.cells
+    wrong = list(checker.run([actor], things, SURFACES))
+    assert not wrong, f"{len(wrong)} of {checker.cells - cells} cells:\n" + "\n".join(map(str, wrong[:40]))
+    assert checker.fingerprint() == before, "a request that was refused (or undone) changed a row"

@@ -1,0 +1,197 @@
+"""The world of the matrix: its people, and for each state a recording with case, grants, material, upload and objects."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app import clock
+from app.db.cases import CaseStatus
+from app.db.materials import Material, MaterialItem, MaterialItemKind
+from app.db.people import Person, Role
+from app.db.places import Area, AreaKind, Organisation
+from app.db.recordings import RecordingState, Upload, UploadState
+from app.storage import keys
+from app.storage.s3 import Storage
+from tests.matrix.table import STATES, State
+from tests.support.world import World
+from tests.watching import film
+
+WORD = "zebrafinch"
+
+
+@dataclass(frozen=True)
+class Thing:
+    """The rows of one state, by id, and the words by which its recording can be told in any answer."""
+
+    state: State
+    recording: uuid.UUID
+    case: uuid.UUID
+    material: uuid.UUID
+    title_word: str
+    speech_word: str
+    case_word: str
+    material_word: str
+    values: dict[str, str]
+    has: frozenset[str]
+    embed_token: str = ""
+
+
+@dataclass
+class Setting:
+    """Everything that a matrix asks about."""
+
+    people: dict[str, uuid.UUID]
+    things: dict[str, Thing]
+    tokens: dict[tuple[str, str], str] = field(default_factory=dict)
+    group: uuid.UUID | None = None
+    organisation: uuid.UUID | None = None
+
+
+def build(session: Session, storage: Storage, parts: list[film.Part]) -> Setting:
+    """Make it all and commit."""
+    world = World(session)
+    locality = Area(code="NEY-TEST", name="A locality", kind=AreaKind.LOCALITY, parent_id=world.area("NEY").id)
+    session.add(locality)
+    session.flush()
+    trust = world.organisation("Invented Trust", "NEY")
+    people = _people(world, trust)
+    group = world.group("Spring cohort", "NEY", (people["member"],))
+    reel = film.store(storage, parts)
+    things = {
+        state.name: _thing(world, storage, reel, state, number, people, trust, group.id)
+        for number, state in enumerate(STATES)
+    }
+    tokens = {
+        (who, scope): world.token(people[who], scope)
+        for who, scope in (("viewer", "read"), ("facilitator", "upload"), ("custodian", "publish"))
+    }
+    session.commit()
+    return Setting({name: person.id for name, person in people.items()}, things, tokens, group.id, trust.id)
+
+
+def _people(world: World, trust: Organisation) -> dict[str, Person]:
+    hours = timedelta(hours=1)
+
+    def person(name: str, role: Role | None = None, area: str | None = None, **columns: Any) -> Person:
+        return world.person(f"{name.replace(' ', '-')}@example.org", role, area, name=name.title(), **columns)
+
+    people = {
+        "nowhere": person("nowhere"),
+        "viewer": person("viewer", Role.VIEWER, "NEY"),
+        "viewer elsewhere": person("viewer elsewhere", Role.VIEWER, "SW"),
+        "viewer of country": person("viewer of country", Role.VIEWER, "ENG"),
+        "viewer of locality": person("viewer of locality", Role.VIEWER, "NEY-TEST"),
+        "viewer of organisation": person("viewer of organisation"),
+        "belongs": person("belongs", organisation_id=trust.id),
+        "member": person("member", Role.VIEWER, "SW"),
+        "named": person("named"),
+        "facilitator": person("facilitator", Role.FACILITATOR, "NEY"),
+        "owner": person("owner", Role.FACILITATOR, "LON"),
+        "facilitator elsewhere": person("facilitator elsewhere", Role.FACILITATOR, "SW"),
+        "admin": person("admin", Role.ADMIN, "NEY"),
+        "admin elsewhere": person("admin elsewhere", Role.ADMIN, "SW"),
+        "custodian": person("custodian", Role.CUSTODIAN, "NEY"),
+        "custodian elsewhere": person("custodian elsewhere", Role.CUSTODIAN, "SW"),
+        "admin of all": person("admin of all", Role.ADMIN),
+        "suspended": person("suspended", Role.VIEWER, "NEY", suspended_at=clock.now() - hours),
+        "ended": person("ended"),
+    }
+    world.role(people["viewer of organisation"], Role.VIEWER, organisation=trust)
+    world.role(people["ended"], Role.VIEWER, "NEY", ends_at=clock.now() - hours)
+    return people
+
+
+def _thing(
+    world: World, storage: Storage, reel: film.Reel, state: State, number: int,
+    people: dict[str, Person], trust: Organisation, group_id: uuid.UUID,
+) -> Thing:  # fmt: skip
+    session, now = world.session, clock.now()
+    words = {kind: f"{kind}{number}x" for kind in ("title", "speech", "case", "material")}
+
+    def at(hours: float | None) -> Any:
+        return None if hours is None else now + timedelta(hours=hours)
+
+    case = world.case(
+        f"Case {words['case']}",
+        None if state.case_of_all else "NEY",
+        status=CaseStatus(state.case_status),
+        created_by_id=people["owner"].id if state.case_by_owner else None,
+    )
+    recording = world.recording(
+        case,
+        title=f"{WORD} {words['title']}",
+        state=RecordingState(state.state),
+        owner_id=people["owner"].id,
+        watchable_at=at(-1) if state.watchable else None,
+        published_at=at(state.published),
+    )
+    has = set()
+    if state.watchable:
+        reel.lend(session, recording)
+        film.caption(session, storage, recording, [(0, 2000, "Doctor", f"{WORD} {words['speech']}")])
+        film.chapter(session, recording)
+        has |= {*reel.parts, "captions", "chapters"}
+    else:
+        recording.duration_ms = None
+    columns = {"starts_at": at(state.grant_from), "ends_at": at(state.grant_until), "revoked_at": at(state.revoked)}
+    if state.audience == "region":
+        grant = world.grant(recording, area="NEY", **columns)
+        world.grant(recording, group_id=group_id, **columns)
+        world.grant(recording, person_id=people["named"].id, **columns)
+    elif state.audience == "country":
+        grant = world.grant(recording, area="ENG", **columns)
+    else:
+        grant = world.grant(recording, organisation_id=trust.id, **columns)
+    material = Material(
+        title=f"Material {words['material']}",
+        owner_id=people["owner"].id,
+        area_id=world.area("NEY").id,
+        published_at=at(-1) if state.material_published else None,
+    )
+    material.items = [
+        MaterialItem(position=0, kind=MaterialItemKind.NOTE, text="Watch this."),
+        *(
+            []
+            if state.state == "uploading"
+            else [MaterialItem(position=1, kind=MaterialItemKind.CLIP, recording_id=recording.id)]
+        ),
+    ]
+    session.add(material)
+    upload_id = uuid.uuid4()
+    key = keys.source(recording.id, upload_id)
+    upload = Upload(
+        id=upload_id,
+        recording_id=recording.id,
+        created_by_id=people["owner"].id,
+        state=UploadState.OPEN if state.state == "uploading" else UploadState.COMPLETED,
+        key=key,
+        storage_upload_id=storage.begin_multipart(key, "video/mp4"),
+        filename="film.mp4",
+        size=10,
+        part_size=8 * 1024 * 1024,
+    )
+    session.add(upload)
+    session.flush()
+    return Thing(
+        state,
+        recording.id,
+        case.id,
+        material.id,
+        words["title"],
+        words["speech"],
+        words["case"],
+        words["material"],
+        {
+            "recording": str(recording.id),
+            "case": str(case.id),
+            "grant": str(grant.id),
+            "upload": str(upload.id),
+            "item": str(material.items[0].id),
+        },
+        frozenset(has | {"grant"}),
+    )

@@ -1,0 +1,123 @@
+"""Every page that people get, as data: its address, who looks at it, and what is typed to make its form fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+VISITOR, VIEWER, FACILITATOR, ADMIN = "visitor", "viewer", "facilitator", "admin"
+EVERYBODY = (VIEWER, FACILITATOR, ADMIN)
+MAKERS = (FACILITATOR, ADMIN)
+#: The same roles in a region without anything.
+NEW_VIEWER, NEW_FACILITATOR, NEW_ADMIN = "new viewer", "new facilitator", "new admin"
+NEWCOMERS = (NEW_VIEWER, NEW_FACILITATOR, NEW_ADMIN)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page as some people see it. `{words}` in the address are ids of the world in `tests/pages/world.py`."""
+
+    endpoint: str
+    path: str
+    seen_by: tuple[str, ...]
+    status: int = 200
+
+
+PAGES: tuple[Page, ...] = (
+    Page("auth.sign_in", "/sign-in", (VISITOR,)),
+    Page("auth.first_admin", "/first-admin/{first_admin}", (VISITOR,)),
+    Page("auth.set_password", "/set-password/{set_password}", (VISITOR,)),
+    Page("auth.account", "/account", EVERYBODY),
+    Page("help.help", "/help", (VISITOR, VIEWER)),
+    Page("help.privacy", "/privacy", (VISITOR,)),
+    Page("help.cookies", "/cookies", (VISITOR,)),
+    Page("help.accessibility_statement", "/accessibility-statement", (VISITOR,)),
+    Page("home.index", "/", (*EVERYBODY, *NEWCOMERS)),
+    Page("library.index", "/library", (*EVERYBODY, NEW_VIEWER, NEW_FACILITATOR)),
+    Page("library.index", "/library?q=candour", (VIEWER,)),
+    Page("library.index", "/library?q=nothinglikethis", (VIEWER,)),
+    Page("library.index", "/library?drafts=yes", (FACILITATOR,)),
+    Page("watch.show", "/recordings/{published}", EVERYBODY),
+    Page("watch.show", "/recordings/{published}?shown=yes", (VIEWER,)),
+    Page("watch.show", "/recordings/{draft}?shown=yes", (FACILITATOR,)),
+    Page("watch.show", "/recordings/{processing}?shown=yes", (FACILITATOR,)),
+    Page("watch.show", "/recordings/{withdrawn}?shown=yes", (FACILITATOR,)),
+    Page("evaluations.results", "/recordings/{published}/evaluation", MAKERS),
+    Page("evaluations.results", "/recordings/{draft}/evaluation", (FACILITATOR,)),
+    Page("recordings.mine", "/recordings/mine", (*MAKERS, NEW_FACILITATOR)),
+    Page("recordings.manage", "/recordings/{published}/manage", MAKERS),
+    Page("recordings.manage", "/recordings/{draft}/manage", (FACILITATOR,)),
+    Page("recordings.manage", "/recordings/{processing}/manage", (FACILITATOR,)),
+    Page("recordings.manage", "/recordings/{failed}/manage", (FACILITATOR,)),
+    Page("recordings.manage", "/recordings/{rejected}/manage", (FACILITATOR,)),
+    Page("recordings.manage", "/recordings/{withdrawn}/manage", (FACILITATOR,)),
+    Page("recordings.edit", "/recordings/{published}/edit", MAKERS),
+    Page("recordings.edit_chapters", "/recordings/{published}/chapters", MAKERS),
+    Page("recordings.delete", "/recordings/{draft}/delete", (FACILITATOR,)),
+    Page("recordings.delete", "/recordings/{published}/delete", (FACILITATOR,)),
+    Page("share.show", "/recordings/{published}/share", MAKERS),
+    Page("share.show", "/recordings/{draft}/share", (FACILITATOR,)),
+    Page("upload.new", "/recordings/new", (*MAKERS, NEW_FACILITATOR)),
+    Page("upload.new", "/recordings/new?case={case}", (FACILITATOR,)),
+    Page("upload.new", "/recordings/new?recording={rejected}", (FACILITATOR,)),
+    Page("cases.index", "/cases/", (*EVERYBODY, NEW_VIEWER, NEW_FACILITATOR)),
+    Page("cases.show", "/cases/{case}", EVERYBODY),
+    Page("cases.show", "/cases/{retired}", (FACILITATOR,)),
+    Page("cases.show", "/cases/{bare}", (FACILITATOR,)),
+    Page("cases.new", "/cases/new", MAKERS),
+    Page("cases.edit", "/cases/{case}/edit", MAKERS),
+    Page("materials.index", "/materials/", (*EVERYBODY, NEW_VIEWER, NEW_FACILITATOR)),
+    Page("materials.show", "/materials/{material}", EVERYBODY),
+    Page("materials.new", "/materials/new", MAKERS),
+    Page("materials.edit", "/materials/{material}/edit", MAKERS),
+    Page("embed.material", "/embed/materials/{material}", (VISITOR,)),
+    Page("embed.allow_frame", "/materials/{material}/allow-frame", (VIEWER,)),
+    Page("people.index", "/people/", (ADMIN, NEW_ADMIN)),
+    Page("people.new", "/people/new", (ADMIN, NEW_ADMIN)),
+    Page("people.show", "/people/{person}", (ADMIN,)),
+    Page("places.organisations", "/organisations", (ADMIN, NEW_ADMIN)),
+    Page("places.groups", "/groups", (ADMIN, NEW_ADMIN)),
+    Page("places.group", "/groups/{group}", (ADMIN,)),
+    Page("", "/nothing-here", (VISITOR, VIEWER), status=404),
+    Page("", "/recordings/{draft}", (VIEWER,), status=404),
+    Page("", "/recordings/{published}/share", (VIEWER,), status=403),
+)
+#: Addresses that answer with something else than a page for people.
+NO_PAGES = ("api_", "playback.", "health.", "static")
+#: Pages that stand in a frame of another page: no header, no skip link.
+FRAMED = {"embed.material"}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A form that is sent so that it fails. `typed` maps the name of a control to what is put there."""
+
+    path: str
+    seen_by: str
+    button: str
+    fields: tuple[str, ...]
+    typed: Mapping[str, str] = field(default_factory=dict)
+
+
+REFUSALS: tuple[Refusal, ...] = (
+    Refusal("/sign-in", VISITOR, "Sign in", ("email", "password")),
+    Refusal("/first-admin/{first_admin}", VISITOR, "", ("email", "name", "password")),
+    Refusal("/set-password/{set_password}", VISITOR, "", ("password",), {"password": "short"}),
+    Refusal("/account", VIEWER, "Change password", ("old_password", "password")),
+    Refusal("/cases/new", FACILITATOR, "Save case", ("title", "themes")),
+    Refusal("/cases/{case}/edit", FACILITATOR, "Save case", ("title",), {"title": ""}),
+    Refusal("/cases/{case}", FACILITATOR, "Mark as reviewed", ("review_on",), {"review_on": "31 of June"}),
+    Refusal("/recordings/{published}/edit", FACILITATOR, "Save", ("title",), {"title": ""}),
+    Refusal("/recordings/{published}/chapters", FACILITATOR, "Save chapters", ("chapters",), {"chapters": "no time"}),
+    Refusal("/recordings/{published}/share", FACILITATOR, "Share", ("to",)),
+    Refusal("/recordings/{published}?shown=yes", VIEWER, "", ()),
+    Refusal("/materials/new", FACILITATOR, "", ("title",)),
+    Refusal("/materials/{material}/edit", FACILITATOR, "Save", ("title",), {"title": ""}),
+    Refusal("/materials/{material}/edit", FACILITATOR, "Add text", ("text",)),
+    Refusal("/materials/{material}/edit", FACILITATOR, "Add recording", ("start",), {"start": "soon"}),
+    Refusal("/materials/{material}/edit", FACILITATOR, "Allow host", ("host",), {"host": "not a host"}),
+    Refusal("/people/new", ADMIN, "", ("email", "name")),
+    Refusal("/organisations", ADMIN, "", ("name",)),
+    Refusal("/groups", ADMIN, "", ("name",)),
+    Refusal("/groups/{group}", ADMIN, "", ("email",)),
+)

@@ -1,0 +1,195 @@
+"""A world that fills every page, and people of a region where there is nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import clock
+from app.access import SYSTEM
+from app.db.captions import CaptionTrack
+from app.db.cases import Case, CaseStatus
+from app.db.evaluations import Evaluation, Score
+from app.db.materials import EmbedHost, Material, MaterialItem, MaterialItemKind
+from app.db.people import Person, Role
+from app.db.recordings import Recording, RecordingState, WatchPosition
+from app.db.runs import Run, RunState, StageRun, StageState
+from app.db.sign_in import LinkPurpose
+from app.db.vocabulary import FrameworkDomain, TermKind
+from app.domain import sign_in, vocabulary
+from app.storage.s3 import Storage
+from tests.pages import table
+from tests.support.world import World
+from tests.watching import film
+
+LONG = "A very long title about duty of candour, consultation skills and Hospitalbehandlungsvereinbarungen in winter"
+
+
+@dataclass
+class Filled:
+    """The words of `tests/pages/table.py` and the people behind its roles."""
+
+    ids: dict[str, str]
+    people: dict[str, Person]
+
+
+def build(session: Session, storage: Storage, parts: list[film.Part]) -> Filled:
+    """Make it and commit."""
+    world = World(session)
+    first_admin = sign_in.make_link(session, LinkPurpose.FIRST_ADMIN, timedelta(hours=1))
+    trust = world.organisation("Northmoor Invented Teaching Hospitals", "NEY")
+    people = {
+        table.VIEWER: world.person("vera@example.org", Role.VIEWER, "NEY", name="Vera Viewer"),
+        table.FACILITATOR: world.person(
+            "finn@example.org", Role.FACILITATOR, "NEY", name="Finn Facilitator", organisation_id=trust.id
+        ),
+        table.ADMIN: world.person("ada@example.org", Role.ADMIN, "NEY", name="Ada Admin"),
+        table.NEW_VIEWER: world.person("new-viewer@example.org", Role.VIEWER, "SW", name="Nina New"),
+        table.NEW_FACILITATOR: world.person("new-maker@example.org", Role.FACILITATOR, "SW", name="Nils New"),
+        table.NEW_ADMIN: world.person("new-admin@example.org", Role.ADMIN, "SW", name="Noor New"),
+    }
+    viewer, maker = people[table.VIEWER], people[table.FACILITATOR]
+    suspended = world.person("sam@example.org", Role.VIEWER, "NEY", name="Sam Away", suspended_at=clock.now())
+    world.role(suspended, Role.FACILITATOR, organisation=trust)
+    group = world.group("Spring cohort of new clinical fellows", "NEY", (viewer, suspended))
+    for person in (viewer, maker):
+        sign_in.make_token(session, SYSTEM, person, "laptop", ["read"])
+        sign_in.open_session(session, person.id, "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", timedelta(hours=1))
+    case, retired, bare = _cases(world, session, maker)
+    recordings = _recordings(world, session, storage, film.store(storage, parts), case, maker)
+    published = recordings["published"]
+    _sharing(world, published, group.id, trust.id, viewer)
+    _watching(session, published, viewer, maker)
+    material = _material(world, session, published, recordings["second"], maker)
+    session.flush()
+    ids = {name: str(recording.id) for name, recording in recordings.items()} | {
+        "case": str(case.id),
+        "retired": str(retired.id),
+        "bare": str(bare.id),
+        "material": str(material.id),
+        "person": str(suspended.id),
+        "group": str(group.id),
+        "first_admin": first_admin,
+        "set_password": sign_in.make_link(
+            session, LinkPurpose.SET_PASSWORD, timedelta(hours=1), person_id=suspended.id
+        ),
+    }
+    ids["set_password"] = sign_in.make_link(session, LinkPurpose.SET_PASSWORD, timedelta(hours=1), person_id=viewer.id)
+    session.commit()
+    return Filled(ids, people)
+
+
+def _cases(world: World, session: Session, maker: Person) -> tuple[Case, Case, Case]:
+    today = clock.now().date()
+    case = world.case(
+        "A missed diagnosis and a family that heard of it late",
+        summary="A relative complains.\n\nNobody had told them that the scan was read a second time.",
+        content_notice="Somebody is angry and uses strong language.",
+        review_on=today + timedelta(days=10),
+        reviewed_on=today - timedelta(days=300),
+        created_by_id=maker.id,
+        glossary=["troponin", "Northmoor"],
+        identifying_names=["Mr Example"],
+        origin=vocabulary.terms_of(session, TermKind.ORIGIN)[0],
+    )
+    case.terms = [
+        *vocabulary.terms_of(session, TermKind.THEME)[:4],
+        *vocabulary.terms_of(session, TermKind.PROFESSION)[:2],
+    ]
+    case.domains = list(session.scalars(select(FrameworkDomain).limit(3)))
+    retired = world.case("An old case", status=CaseStatus.RETIRED, retired_at=clock.now(), created_by_id=maker.id)
+    bare = world.case(LONG, summary="", review_on=today - timedelta(days=3), created_by_id=maker.id)
+    bare.terms = vocabulary.terms_of(session, TermKind.THEME)[:1]
+    return case, retired, bare
+
+
+def _recordings(
+    world: World, session: Session, storage: Storage, reel: film.Reel, case: Case, maker: Person
+) -> dict[str, Recording]:
+    themes = vocabulary.terms_of(session, TermKind.THEME)[:3]
+    watchable = {"published", "second", "draft", "withdrawn"}
+    wanted = {
+        "published": ("Saying sorry: duty of candour", RecordingState.READY, ""),
+        "second": (LONG, RecordingState.READY, ""),
+        "draft": ("A draft", RecordingState.READY, ""),
+        "processing": ("Being processed", RecordingState.PROCESSING, ""),
+        "failed": ("One that failed", RecordingState.FAILED, "The picture could not be encoded. Try again."),
+        "rejected": ("One that was not accepted", RecordingState.REJECTED, "This file is a picture, not a recording."),
+        "withdrawn": ("One that was withdrawn", RecordingState.WITHDRAWN, ""),
+    }
+    made = {}
+    for name, (title, state, reason) in wanted.items():
+        recording = world.recording(
+            case,
+            title=title,
+            state=state,
+            reason=reason,
+            published=name in ("published", "second", "withdrawn"),
+            owner_id=maker.id,
+            description="Played by two colleagues.",
+            source_name="clip-<b>1</b>.mp4",
+            source_size=12_345_678,
+        )
+        recording.terms = list(themes)
+        if name in watchable:
+            reel.lend(session, recording)
+            film.caption(session, storage, recording)
+            film.chapter(session, recording)
+        made[name] = recording
+    _run(session, made["processing"], RunState.RUNNING)
+    _run(session, made["failed"], RunState.FAILED)
+    _run(session, made["published"], RunState.SUCCEEDED)
+    session.query(CaptionTrack).filter_by(recording_id=made["second"].id).one().reviewed_at = clock.now()
+    return made
+
+
+def _run(session: Session, recording: Recording, state: RunState) -> None:
+    run = Run(recording_id=recording.id, workflow="ingest", state=state, reason=recording.reason)
+    stages = ["probe", "audio", "transcode", "join", "stills", "transcribe", "download", "finish"]
+    halfway = {RunState.RUNNING: StageState.RUNNING, RunState.FAILED: StageState.FAILED}
+    for position, stage in enumerate(stages):
+        done = state is RunState.SUCCEEDED or position < 2
+        now = StageState.SUCCEEDED if done else halfway[state] if position == 2 else StageState.WAITING
+        run.stages.append(StageRun(stage=stage, position=position, state=now, progress=1 if done else 0.4))
+    session.add(run)
+
+
+def _sharing(world: World, recording: Recording, group_id: object, organisation_id: object, viewer: Person) -> None:
+    now = clock.now()
+    world.grant(recording, area="NEY", reason="For the whole region")
+    world.grant(recording, group_id=group_id, ends_at=now + timedelta(days=30))
+    world.grant(recording, organisation_id=organisation_id, starts_at=now + timedelta(days=3))
+    world.grant(recording, person_id=viewer.id, revoked_at=now)
+
+
+def _watching(session: Session, recording: Recording, viewer: Person, maker: Person) -> None:
+    recording.duration_ms = 45_000
+    session.add(WatchPosition(person_id=viewer.id, recording_id=recording.id, position_ms=6_500))
+    for person, value in ((viewer, 4), (maker, 2)):
+        scores = [Score(question_id=q.id, value=value) for q in vocabulary.evaluation_questions(session)]
+        session.add(
+            Evaluation(recording_id=recording.id, person_id=person.id, reflection="I learnt a lot.", scores=scores)
+        )
+
+
+def _material(world: World, session: Session, first: Recording, second: Recording, maker: Person) -> Material:
+    world.grant(second, area="NEY")
+    material = Material(
+        title="An afternoon on candour",
+        introduction="For groups of six.\n\nTakes two hours.",
+        owner_id=maker.id,
+        area_id=world.area("NEY").id,
+        published_at=clock.now(),
+    )
+    clip, note = MaterialItemKind.CLIP, MaterialItemKind.NOTE
+    material.items = [
+        MaterialItem(position=0, kind=note, text="What would you say?\n\nWrite it down."),
+        MaterialItem(position=1, kind=clip, recording_id=first.id, start_ms=1000, end_ms=5000),
+        MaterialItem(position=2, kind=clip, recording_id=second.id),
+    ]
+    material.embed_hosts = [EmbedHost(host="learning.example.org")]
+    session.add(material)
+    return material

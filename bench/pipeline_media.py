@@ -12,27 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from app.media import commands, encode, fmp4, join, ladder, playlists
+from bare import cpu, made_source, reference
+
+from app.media import encode, fmp4, join, ladder, playlists
 from app.media.probe import Probe, probe
-
-
-def _cpu(action: Callable[[], object]) -> float:
-    """Seconds of processor time that `action` takes, in this process and its children."""
-
-    def used() -> float:
-        both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return sum(usage.ru_utime + usage.ru_stime for usage in both)
-
-    before = used()
-    action()
-    return used() - before
 
 
 def _subject(source: Path, scratch: Path, threads: int, chunk_seconds: float) -> dict[str, float]:
@@ -40,7 +28,7 @@ def _subject(source: Path, scratch: Path, threads: int, chunk_seconds: float) ->
     found: list[Probe] = []
 
     def step(name: str, action: Callable[[], object]) -> None:
-        seconds[name] = seconds.get(name, 0.0) + _cpu(action)
+        seconds[name] = seconds.get(name, 0.0) + cpu(action)
 
     step("probe", lambda: found.append(probe(source, scratch / "probe", max_duration_seconds=24 * 3600)))
     plan = ladder.plan(found[0], chunk_seconds=chunk_seconds, threads=threads)
@@ -81,78 +69,6 @@ def _subject(source: Path, scratch: Path, threads: int, chunk_seconds: float) ->
     return seconds
 
 
-def _reference(source: Path, scratch: Path, threads: int) -> float:
-    """The bare command: `split`, scale each rung from the full picture, one AAC track."""
-    plan = ladder.plan(
-        probe(source, scratch / "probe", max_duration_seconds=24 * 3600), chunk_seconds=60, threads=threads
-    )
-    rungs = plan.rungs
-    graph = f"[0:v]fps={plan.rate},split={len(rungs)}" + "".join(f"[s{n}]" for n in range(len(rungs)))
-    graph += "".join(f";[s{n}]scale={r.width}:{r.height},format=yuv420p[v{n}]" for n, r in enumerate(rungs))
-    argv = [
-        commands.ffmpeg_path(),
-        "-nostdin",
-        "-y",
-        "-loglevel",
-        "error",
-        "-threads",
-        str(threads),
-        "-i",
-        str(source),
-        "-filter_complex",
-        graph,
-    ]
-    for n, rung in enumerate(rungs):
-        argv += [
-            "-map",
-            f"[v{n}]",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "veryfast",
-            "-crf",
-            str(rung.crf),
-            "-threads",
-            str(threads),
-        ]
-        argv += [
-            "-maxrate",
-            f"{rung.maxrate}k",
-            "-bufsize",
-            f"{2 * rung.maxrate}k",
-            "-g",
-            str(plan.gop),
-            "-keyint_min",
-            str(plan.gop),
-        ]
-        argv += ["-sc_threshold", "0", str(scratch / f"{rung.name}.mp4")]
-    if plan.sound:
-        argv += [
-            "-map",
-            f"0:{plan.sound.index}",
-            "-c:a",
-            "aac",
-            "-b:a",
-            "128k",
-            "-ac",
-            "2",
-            "-ar",
-            "48000",
-            str(scratch / "a.mp4"),
-        ]
-    return _cpu(lambda: subprocess.run(argv, check=True))
-
-
-def _made_source(folder: Path, seconds: int) -> Path:
-    path = folder / "made.mkv"
-    picture = f"testsrc2=s=1280x720:r=25:d={seconds},noise=alls=12:allf=t"
-    # Long gaps between keyframes, so that the top rung is encoded and not copied.
-    argv = [commands.ffmpeg_path(), "-y", "-loglevel", "error", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i"]
-    argv += [f"sine=300:d={seconds}", "-c:v", "libx264", "-preset", "veryfast", "-g", "250", "-c:a", "aac", str(path)]
-    subprocess.run(argv, check=True)
-    return path
-
-
 def main() -> None:
     """Print a table and, last, one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -164,26 +80,26 @@ def main() -> None:
     options = parser.parse_args()
     subjects, references = [], []
     with tempfile.TemporaryDirectory() as folder:
-        source = options.source or _made_source(Path(folder), options.seconds)
+        source = options.source or made_source(Path(folder), options.seconds)
         for number in range(options.runs):
             scratch = Path(folder) / str(number)
             (scratch / "reference").mkdir(parents=True)
             subjects.append(_subject(source, scratch / "subject", options.threads, options.chunk_seconds))
-            references.append(_reference(source, scratch / "reference", options.threads))
+            references.append(reference(source, scratch / "reference", options.threads))
     medians = {name: round(statistics.median(run[name] for run in subjects), 3) for name in subjects[0]}
     subject = statistics.median(sum(run.values()) for run in subjects)
-    reference = statistics.median(references)
+    bare = statistics.median(references)
     for name, value in medians.items():
         print(f"{name:16} {value:8.2f} s")
-    print(f"{'all':16} {subject:8.2f} s\n{'bare ffmpeg':16} {reference:8.2f} s")
+    print(f"{'all':16} {subject:8.2f} s\n{'bare ffmpeg':16} {bare:8.2f} s")
     print(
         json.dumps(
             {
                 "name": "pipeline_media",
-                "ratio": round(subject / reference, 3),
+                "ratio": round(subject / bare, 3),
                 "limit": 1.1,
                 "subject": {"cpu_seconds": round(subject, 2), **medians},
-                "reference": {"cpu_seconds": round(reference, 2)},
+                "reference": {"cpu_seconds": round(bare, 2)},
                 "runs": options.runs,
             }
         )

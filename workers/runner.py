@@ -64,11 +64,18 @@ class Runner:
             began = time.monotonic()
             with self.disk.folder() as scratch:
                 context = StageContext(core=self.core, scratch=scratch, disk=self.disk, held=held, **given)
-                action, end = self._try(context, self.registry[workflow, stage.name])
+                with sandbox.metered() as meter:
+                    action, end = self._try(context, self.registry[workflow, stage.name])
             held.ending = True
-            counted = self._write(held, end)
+            counted = self._write(held, end, meter.cpu_seconds)
             seconds = round(time.monotonic() - began, 3)
-            logs.event(log, "stage ended", action=action if counted else "superseded", seconds=seconds)
+            logs.event(
+                log,
+                "stage ended",
+                action=action if counted else "superseded",
+                seconds=seconds,
+                cpu_seconds=round(meter.cpu_seconds, 3),
+            )
             if not counted and self._is_superseded(held):
                 self.on_superseded()
 
@@ -110,13 +117,16 @@ class Runner:
         with self.core.session() as session:
             return stage_runs.beat(session, held.stage_run_id, held.attempt, held.progress) == "superseded"
 
-    def _write(self, held: Held, end: End) -> bool:
-        """Write an end down, patiently: work that is done is not thrown away because the database restarts."""
+    def _write(self, held: Held, end: End, cpu_seconds: float) -> bool:
+        """Write an end down, patiently: work that is done is not thrown away because the database restarts. What it
+        cost is counted with it, and also when it came to nothing."""
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 with self.core.session() as session:
-                    return end(session)
+                    counted = end(session)
+                    stage_runs.charge(session, held.stage_run_id, cpu_seconds)
+                    return counted
             except Unavailable:
                 end = _failure(held, "Storage did not answer.", "unavailable", transient=True)
             except DATABASE_AWAY:

@@ -59,6 +59,16 @@ def begin(session: Session, stage_run_id: uuid.UUID, worker: str) -> int | None:
     return row.attempt
 
 
+def charge(session: Session, stage_run_id: uuid.UUID, cpu_seconds: float) -> None:
+    """Add the processor time of an attempt to its stage, whether or not the attempt counted."""
+    session.execute(
+        update(StageRun)
+        .where(StageRun.id == stage_run_id)
+        .values(cpu_seconds=StageRun.cpu_seconds + cpu_seconds)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def beat(session: Session, stage_run_id: uuid.UUID, attempt: int, progress: float) -> Word:
     """Say that the attempt is alive and how far it is (0 to 1), and hear whether to go on.
 

@@ -16,7 +16,6 @@ from app.access import Action, Actor, policy
 from app.access.actor import area_tree, with_narrower
 from app.db.captions import CaptionTrack, CaptionVersion, Cue
 from app.db.cases import Case, CaseStatus
-from app.db.people import Person
 from app.db.places import Area, AreaKind, Organisation
 from app.db.recordings import (
     NoticeAcknowledgement,
@@ -134,11 +133,6 @@ def acknowledge(session: Session, actor: Actor) -> None:
     )
     if added is not None:
         audit.record(session, actor, "notice:acknowledge", "person", actor.person_id, version=NOTICE_VERSION)
-
-
-def email_of(session: Session, actor: Actor) -> str:
-    """The actor's e-mail address, for the watermark."""
-    return session.scalar(select(Person.email).where(Person.id == actor.person_id)) or ""
 
 
 # -- the start page ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ withhold them (network namespace, Landlock); and it dies with the process that s
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import json
 import os
 import selectors
@@ -16,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -118,6 +119,27 @@ class Cancelled(SandboxError):
         super().__init__("Processing was cancelled.")
 
 
+@dataclass
+class Meter:
+    """Seconds of processor time that programs took inside a `metered` block, those that failed included."""
+
+    cpu_seconds: float = 0.0
+
+
+_meter: contextvars.ContextVar[Meter | None] = contextvars.ContextVar("meter", default=None)
+
+
+@contextlib.contextmanager
+def metered() -> Iterator[Meter]:
+    """Add up what the programs take that this thread starts inside the block."""
+    meter = Meter()
+    token = _meter.set(meter)
+    try:
+        yield meter
+    finally:
+        _meter.reset(token)
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -169,6 +191,8 @@ def run(
         child.follow(started + limits.wall_seconds, on_line, cancelled)
     finally:
         child.end()
+        if (meter := _meter.get()) is not None:
+            meter.cpu_seconds += child.cpu_seconds
     completed = Completed(
         returncode=child.returncode,
         stdout_tail=child.stdout.text(),

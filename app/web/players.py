@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.db import db
 from app.db.captions import CaptionTrack, CaptionVersion, Cue
 from app.db.people import Person
-from app.db.recordings import ArtefactKind, Recording
+from app.db.recordings import Artefact, ArtefactKind, Recording
 from app.web import guard
 
 #: What the note beneath the player says of captions that nobody has checked.
@@ -58,8 +58,8 @@ def player_of(
         position: address that remembers where the viewer is, or empty.
         embed: use the addresses that an embed's own session opens.
     """
-    there = {(artefact.kind, artefact.name) for artefact in recording.artefacts}
-    kinds = {kind for kind, _ in there}
+    # kinds only: the detail of a rendition holds the index of all its segments
+    kinds = set(db.session.scalars(select(Artefact.kind).where(Artefact.recording_id == recording.id)))
 
     def address(endpoint: str, kind: ArtefactKind, **values: Any) -> str:
         name = f"playback.{'embed_' if embed else ''}{endpoint}"

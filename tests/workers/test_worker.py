@@ -88,6 +88,8 @@ def test_a_video_becomes_a_recording(core: Core, settings: Settings, start: Star
     def look(session: Session) -> None:
         recording = session.get_one(Recording, recording_id)
         assert recording.watchable_at is not None
+        spent = dict(session.execute(select(StageRun.stage, StageRun.cpu_seconds)).all())
+        assert spent["transcode"] > 0, "what a stage costs is counted"
         assert abs((recording.duration_ms or 0) - 6000) <= 100
         kinds = sorted(f"{a.kind.value}:{a.name}" for a in recording.artefacts)
         assert kinds == ["audio:", "download:", "poster:", "rendition:360p", "rendition:480p", "source:", "storyboard:"]

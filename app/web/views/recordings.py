@@ -56,8 +56,9 @@ def mine() -> Any:
     )
     cards = rows.of_recordings(session, page.rows, manage=True)
     for card, recording in zip(cards, page.rows, strict=True):
-        card["case"], card["tag"] = recording.case.title, recordings.standing(recording)
-        card["reason"] = recording.reason
+        card["case"] = recording.case.title
+        told = recordings.STANDINGS[card["state"]] if card["state"] in ("ready", "published") else ""
+        card["notes"] = [words for words in (told, recording.reason) if words]
     items = [{"value": value, "text": text, "checked": value in chosen} for value, text in recordings.STANDINGS.items()]
     kept = {"state": chosen, "sort": asked.get("sort", "")}
     return render_template(

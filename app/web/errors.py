@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from app import errors, logs
 from app.db import db
+from app.web import guard
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def init_errors(app: Flask) -> None:
     def domain_error(error: errors.VignetteError) -> Any:
         db.session.rollback()
         status = status_of(error)
-        if isinstance(error, errors.NotSignedIn) and not wants_json():
+        if isinstance(error, errors.NotSignedIn) and not wants_json() and not guard.uses_token():
             if request.path.startswith("/embed/"):
                 return error_page(404)
             return redirect(

@@ -101,7 +101,7 @@ def on(action: Action, table: type[Any], *, name: str = "", lock: bool = False) 
 
 
 def actor() -> Actor:
-    """Who asks: by bearer token under /api/, else by session. Loaded once a request, always from the database."""
+    """Who asks: by bearer token where there is one, else by session. Loaded once a request, always from the database."""
     if "actor" not in g:
         g.actor = _load_actor()
     who: Actor = g.actor
@@ -110,11 +110,8 @@ def actor() -> Actor:
 
 def _load_actor() -> Actor:
     session = db.session()
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if scheme:
-        if scheme.lower() != "bearer" or not request.path.startswith("/api/"):
-            return ANONYMOUS
-        found = sign_in.find_token(session, secret.strip())
+    if uses_token():
+        found = sign_in.find_token(session, request.headers["Authorization"].partition(" ")[2].strip())
         if found is None:
             return ANONYMOUS
         person_id, actions = found
@@ -136,8 +133,9 @@ def core() -> Core:
 
 
 def uses_token() -> bool:
-    """Whether the request carries its own proof, so that a browser cannot be tricked into sending it."""
-    return bool(request.headers.get("Authorization")) and request.path.startswith("/api/")
+    """Whether the request carries a bearer token: its own proof, which a browser cannot be tricked into sending. Basic
+    credentials, which browsers add by themselves, are not meant for us and count for nothing."""
+    return request.headers.get("Authorization", "").lower().startswith("bearer ")
 
 
 def init_guard(app: Flask) -> None:

@@ -18,13 +18,14 @@ from app import clock
 from app.access import Action
 from app.db import db
 from app.db.grants import Grant
-from app.db.recordings import Recording, RecordingState
+from app.db.people import Role
+from app.db.recordings import ArtefactKind, Recording, RecordingState
 from app.media import playlists
 from app.settings import Settings
 from app.storage.s3 import Storage
 from app.web import create_app
 from app.web.guard import declaration_of
-from tests.support.world import Browser
+from tests.support.world import Browser, World
 from tests.watching import film
 from tests.watching.conftest import Scene
 
@@ -277,3 +278,23 @@ def test_drafts_play_for_makers_only(app: Flask, session: Session, scene: Scene,
     path = f"/recordings/{draft.id}/master.m3u8"
     assert Browser(app, scene.maker).get(path).status_code == 200
     assert Browser(app, scene.viewer).get(path).status_code == 404
+
+
+def test_a_token_opens_what_the_links_name(app: Flask, session: Session, storage: Storage) -> None:
+    world = World(session)
+    recording = world.recording(published=True)
+    world.artefact(storage, recording, ArtefactKind.POSTER, b"a picture", media_type="image/jpeg")
+    world.grant(recording, area="NEY")
+    near, far = (world.token(world.person(role=Role.VIEWER, area=area), "read") for area in ("NEY", "SW"))
+    session.commit()
+    client = app.test_client()
+    path = f"/recordings/{recording.id}/poster.jpg"
+
+    def ask(authorization: str) -> tuple[int, bytes]:
+        answer = client.get(path, headers={"Authorization": authorization})
+        return answer.status_code, answer.data
+
+    assert ask(f"Bearer {near}") == (200, b"a picture"), "by proxy: S3 would refuse a second proof beside its signature"
+    assert ask(f"Bearer {far}")[0] == 404
+    assert ask("Bearer vgn_wrong")[0] == 401
+    assert ask("Basic dXNlcjpwYXNz")[0] == 302, "what browsers add by themselves counts for nothing"

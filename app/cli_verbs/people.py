@@ -43,8 +43,7 @@ def user_add(email: str, role: str, area: str, organisation: str, name: str, pas
     with server_data() as (core, session):
         from app.access import SYSTEM
         from app.db.people import Role
-        from app.db.sign_in import LinkPurpose
-        from app.domain import people, places, sign_in
+        from app.domain import people, places
         from app.errors import Invalid
 
         if not area and not organisation:
@@ -58,9 +57,7 @@ def user_add(email: str, role: str, area: str, organisation: str, name: str, pas
             people.set_organisation(session, SYSTEM, person, home.organisation_id)
         link = ""
         if person.password_hash is None:
-            secret = sign_in.make_link(
-                session, LinkPurpose.SET_PASSWORD, sign_in.SET_PASSWORD_LINK, person_id=person.id
-            )
+            secret = people.password_link(session, SYSTEM, person)
             link = f"{core.settings.base_url}/set-password/{secret}"
         result = {"id": str(person.id), "email": person.email, "link": link or None}
     sentence = f"{email} is now {role} of {area or organisation}."

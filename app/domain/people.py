@@ -13,6 +13,7 @@ from app import clock
 from app.access import SYSTEM, Actor
 from app.access.places import covers, may_appoint
 from app.db.people import Group, GroupMembership, Person, Role, RoleAssignment
+from app.db.sign_in import LinkPurpose
 from app.domain import audit, passwords, sign_in
 from app.domain.places import Place
 from app.errors import Conflict, Forbidden, Invalid
@@ -83,6 +84,30 @@ def set_password(session: Session, actor: Actor, person: Person, password: str) 
     passwords.check(password)
     person.password_hash = passwords.hashed(password)
     audit.record(session, actor, "person:set-password", "person", person.id)
+
+
+def may_reset(session: Session, actor: Actor, person: Person) -> bool:
+    """Whether the actor may make a link with which a new password is chosen for a person. Whoever holds the link can
+    become that person, so it takes the right to appoint to every role that the person has."""
+    now = clock.now()
+    return all(
+        may_appoint(session, actor, held.role, area_id=held.area_id, organisation_id=held.organisation_id)
+        for held in person.roles
+        if held.ends_at is None or held.ends_at > now
+    )
+
+
+def password_link(session: Session, actor: Actor, person: Person) -> str:
+    """The secret of a one-time link with which a password is chosen for a person.
+
+    Raises:
+        Forbidden: the person holds a role that the actor could not give.
+    """
+    if not may_reset(session, actor, person):
+        raise Forbidden("They hold a role that you could not give, so somebody who could must make their link.")
+    secret = sign_in.make_link(session, LinkPurpose.SET_PASSWORD, sign_in.SET_PASSWORD_LINK, person_id=person.id)
+    audit.record(session, actor, "person:link", "person", person.id)
+    return secret
 
 
 def give_role(

@@ -128,3 +128,19 @@ def test_viewers_may_not_administer(app: Flask, world: World) -> None:
     browser = Browser(app, viewer)
     for path in ("/people/", "/people/new", "/organisations", "/groups"):
         assert browser.get(path).status_code == 403
+
+
+def test_a_link_never_gives_more_than_its_maker_holds(app: Flask, world: World) -> None:
+    """Whoever holds the link can become the person, so an invited chief or a custodian is out of a regional admin's
+    reach, also by way of giving them a further role."""
+    chief = world.person("chief@example.org", Role.ADMIN, None)
+    custodian = world.person("custodian@example.org", Role.CUSTODIAN, "NEY")
+    colleague = world.person("colleague@example.org", Role.FACILITATOR, "NEY")
+    browser = admin_of(world, app, "NEY")
+    place = Place(area_id=world.area("NEY").id).code
+    added = browser.post("/people/new", {"name": "X", "email": chief.email, "role": "viewer", "place": place})
+    assert added.status_code == 302
+    assert "/set-password/" not in browser.get(added.location).text
+    assert browser.post(f"/people/{custodian.id}/link").status_code == 403
+    assert "/set-password/" in browser.post(f"/people/{colleague.id}/link").text
+    assert browser.post(f"/people/{chief.id}/link").status_code == 404

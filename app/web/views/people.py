@@ -13,8 +13,7 @@ from app.access import Action
 from app.access.places import areas_within, may_appoint, organisations_within
 from app.db import db
 from app.db.people import Person, Role, RoleAssignment
-from app.db.sign_in import LinkPurpose
-from app.domain import audit, directory, people, sign_in
+from app.domain import directory, people
 from app.domain.places import EVERYWHERE, Place, place_from_code
 from app.errors import NotFound
 from app.web import guard
@@ -120,18 +119,17 @@ def new() -> Any:
             )
         )
         if person is not None:
-            if person.password_hash is not None:
-                flash(f"{person.display_name} already had an account and now has this role too.", "success")
-                return redirect(url_for("people.show", person_id=person.id))
-            return _password_link_page(person)
+            if person.password_hash is None and people.may_reset(db.session(), guard.actor(), person):
+                return _password_link_page(person)
+            flash(f"{person.email} already had an account and now has this role too.", "success")
+            return redirect(url_for("people.index"))
     errors = form.sentences()
     return render_template("pages/people/new.html", form=form, errors=errors), 400 if errors else 200
 
 
 def _password_link_page(person: Person) -> Any:
     """Show a fresh link once: it is not kept anywhere in readable form."""
-    secret = sign_in.make_link(db.session(), LinkPurpose.SET_PASSWORD, sign_in.SET_PASSWORD_LINK, person_id=person.id)
-    audit.record(db.session(), guard.actor(), "person:link", "person", person.id)
+    secret = people.password_link(db.session(), guard.actor(), person)
     link = guard.core().settings.base_url + url_for("auth.set_password", secret=secret)
     return render_template("pages/people/link.html", person=person, link=link)
 

@@ -248,7 +248,7 @@ def test_a_damaged_backup_is_refused_untouched(
     backup.make(instance, folder)
     damage(folder, scene)
     before = rows(core), stored_digests(core.storage)
-    with pytest.raises(Invalid, match="damaged|no finished backup"):
+    with pytest.raises(Invalid, match=r"damaged|no finished backup"):
         restore(core, folder, force=True)
     assert (rows(core), stored_digests(core.storage)) == before
 

@@ -16,6 +16,7 @@ from typing import IO, Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from app.errors import NotFound, Unavailable
 from app.settings import Settings
@@ -132,7 +133,14 @@ class Storage:
         """Blocks of an object, or of the bytes from first to last inclusive; and how many bytes will come."""
         extra = {} if byte_range is None else {"Range": f"bytes={byte_range[0]}-{byte_range[1]}"}
         answer = self._call("get_object", Key=key, **extra)
-        return answer["Body"].iter_chunks(READ_BYTES), int(answer["ContentLength"])
+        return self._blocks(answer["Body"], key), int(answer["ContentLength"])
+
+    def _blocks(self, body: Any, key: str) -> Iterator[bytes]:
+        """A body in blocks; a line that breaks in its middle is a store that does not answer."""
+        try:
+            yield from body.iter_chunks(READ_BYTES)
+        except (BotoCoreError, OSError, HTTPError) as error:
+            raise Unavailable(f"Storage stopped answering while it sent {key}.") from error
 
     def size(self, key: str) -> int:
         """Size in bytes."""
@@ -177,7 +185,9 @@ class Storage:
         answer = self._call("create_multipart_upload", Key=key, ContentType=media_type, ChecksumAlgorithm="SHA256")
         return str(answer["UploadId"])
 
-    def put_part(self, key: str, upload_id: str, number: int, body: bytes | IO[bytes], sha256: str, size: int | None = None) -> str:
+    def put_part(
+        self, key: str, upload_id: str, number: int, body: bytes | IO[bytes], sha256: str, size: int | None = None
+    ) -> str:
         """Send one part whose base64 SHA-256 is named; returns its etag. Wrong bytes are refused by the store."""
         length = len(body) if isinstance(body, bytes) else size
         answer = self._call(

@@ -12,6 +12,7 @@ from typing import Any
 import flask_migrate
 import pytest
 from flask import Flask
+from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy.orm import Session
 
 from app.core import Core, build_core
@@ -40,6 +41,29 @@ def _only_loopback() -> Iterator[None]:
     os.environ["HF_HUB_OFFLINE"] = "1"
     yield
     socket.socket.connect = real  # type: ignore[method-assign]
+
+
+class _CompiledTemplates(BytecodeCache):
+    """Templates compiled once for all tests. Each test has an application of its own, and compiling the pages it visits
+    was four fifths of the time of a test of pages. Jinja compares the source, so a changed template is compiled anew."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if (code := self._known.get(bucket.key)) is not None:
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._known[bucket.key] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_templates() -> Iterator[None]:
+    """Every application made in this process shares the compiled templates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "jinja_options", {**Flask.jinja_options, "bytecode_cache": _CompiledTemplates()})
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -244,7 +244,9 @@ class Supervisor:
             for service in self.instance.services:
                 self._tend(service.name, service.process, lambda s=service: self._restart_service(s))  # type: ignore[misc]
             for child in self._children:
-                if not child.program.once:
+                if child.program.once and child.process is not None:
+                    child.process.poll()  # an ended child stays in the process table until asked for
+                else:
                     self._tend(child.program.name, child.process, lambda c=child: self._restart_child(c))  # type: ignore[misc]
             if time.monotonic() > rotate_at:
                 rotate_at += _ROTATE_SECONDS

@@ -23,7 +23,7 @@ lint: ## check style, types and the direction of imports
 	@sh .ci/bootstrap test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy app workers tests
+	.venv/bin/mypy app workers
 	.venv/bin/lint-imports
 
 bench: ## measure (NAME=pipeline, ...): a table, then one line of JSON

@@ -119,7 +119,7 @@ class Surface:
     `act` is an action, or "upload" (one's own upload), "code" (a secret that nobody here has) or "frame" (the page in a
     frame, which invites visitors to sign in). `values` fill the address, the query and the JSON; `{grant}` and such
     come from the state's rows. `needs` names an object or row without which even those who may get 404. `core` ones are
-    asked in every state, of the others every verdict (see `Checker.run`).
+    asked in every state, of the others every verdict (see `Checker.run`): one for each action, and quick to answer.
     """
 
     endpoint: str
@@ -183,29 +183,29 @@ _UPLOAD = {"upload_id": "{upload}"}
 SURFACES: tuple[Surface, ...] = (
     *_playback(),
     # pages of the recording
-    Surface("watch.show", "recording:view", core=True),
-    Surface("recordings.manage", "recording:manage", core=True),
-    Surface("recordings.edit", "recording:edit", core=True),
+    Surface("watch.show", "recording:view"),
+    Surface("recordings.manage", "recording:manage"),
+    Surface("recordings.edit", "recording:edit"),
     _post("recordings.edit", "recording:edit", form={"title": "Changed"}),
     Surface("recordings.edit_chapters", "recording:edit"),
     _post("recordings.edit_chapters", "recording:edit", form={"chapters": "0:01 One"}),
     Surface("recordings.delete", "recording:edit"),
     _post("recordings.delete", "recording:edit"),
-    _post("recordings.retry", "recording:edit"),
+    _post("recordings.retry", "recording:edit", core=True),
     _post("recordings.cancel", "recording:edit"),
     _post("recordings.withdraw", "recording:publish"),
     _post("recordings.restore", "recording:publish"),
-    Surface("share.show", "recording:publish", core=True),
+    Surface("share.show", "recording:publish"),
     _post("share.give", "recording:publish", form={"email": "viewer@example.org"}),
     _post("share.revoke", "recording:publish", values=_GRANT, needs="grant"),
     _post("share.again", "recording:publish", values=_GRANT, needs="grant"),
     _post("share.publish", "recording:publish"),
     _post("share.unpublish", "recording:publish"),
-    Surface("evaluations.results", "recording:manage"),
-    _post("evaluations.send", "recording:evaluate", form={"reflection": "x"}, core=True),
+    Surface("evaluations.results", "recording:manage", core=True),
+    _post("evaluations.send", "recording:evaluate", form={"reflection": "x"}),
     # API of the recording, and where its work stands
-    Surface("api_recordings.show", "recording:view", core=True),
-    Surface("api_recordings.grants_index", "recording:publish"),
+    Surface("api_recordings.show", "recording:view"),
+    Surface("api_recordings.grants_index", "recording:publish", core=True),
     _post("api_recordings.grant", "recording:publish", json={"to": "region:NEY"}),
     _post("api_recordings.revoke", "recording:publish", "DELETE", values=_GRANT, needs="grant"),
     _post("api_recordings.publish", "recording:publish"),
@@ -220,7 +220,6 @@ SURFACES: tuple[Surface, ...] = (
         "case:record",
         json={"case_id": "{case}", "filename": "film.mp4", "size": 10, "title": ""},
         makers_only=True,
-        core=True,
     ),
     # its upload
     Surface("api_uploads.show", "upload", values=_UPLOAD, makers_only=True, core=True),
@@ -230,21 +229,21 @@ SURFACES: tuple[Surface, ...] = (
     _post("api_uploads.cancel", "upload", "DELETE", values=_UPLOAD, makers_only=True),
     _post("upload.cancel", "upload", values=_UPLOAD, makers_only=True),
     # its case
-    Surface("cases.show", "case:view", core=True),
-    Surface("cases.edit", "case:edit", core=True),
+    Surface("cases.show", "case:view"),
+    Surface("cases.edit", "case:edit"),
     _post("cases.edit", "case:edit", form={"title": "Changed"}),
-    _post("cases.review", "case:edit", form={"review_on": "2090-01-01"}),
+    _post("cases.review", "case:edit", form={"review_on": "2090-01-01"}, core=True),
     _post("cases.retire", "case:edit"),
     _post("cases.reinstate", "case:edit"),
-    Surface("api_cases.show", "case:view"),
+    Surface("api_cases.show", "case:view", core=True),
     # a material with it
-    Surface("materials.show", "material:view", core=True),
+    Surface("materials.show", "material:view"),
     Surface("embed.material", "frame", core=True),
-    Surface("embed.allow_frame", "material:view"),
+    Surface("embed.allow_frame", "material:view", core=True),
     _post("embed.allow_frame", "material:view"),
     _post("embed.start", "code", json={"code": "not a code"}, form=None),
-    Surface("materials.edit", "material:edit", core=True),
-    _post("materials.save_words", "material:edit", form={"title": "Changed"}),
+    Surface("materials.edit", "material:edit"),
+    _post("materials.save_words", "material:edit", form={"title": "Changed"}, core=True),
     _post("materials.add_clip", "material:edit"),
     _post("materials.add_note", "material:edit", form={"text": "More"}),
     _post("materials.change_item", "material:edit", values={"item_id": "{item}", "act": "up"}),

@@ -11,7 +11,7 @@ from flask import Flask
 
 from app.web import guard
 from tests.matrix.checker import Checker
-from tests.matrix.table import ABOUT, ACTORS, STATES, Actor
+from tests.matrix.table import ABOUT, ACTORS, SCOPES, STATES, Actor
 from tests.matrix.world import WORD, Thing
 from tests.support.routes import routes
 
@@ -83,13 +83,13 @@ class Listing:
 
 LISTINGS: tuple[Listing, ...] = (
     Listing("home.index", "/", _views, exact=False),
-    Listing("library.index", "/library", _on_show),
-    Listing("library.index", "/library?drafts=yes", _shown_or_draft),
-    Listing("library.index", f"/library?q={WORD}", _on_show),
-    Listing("recordings.mine", "/recordings/mine", _own, makers_only=True),
-    Listing("cases.index", "/cases/", _case, "case_word"),
-    Listing("cases.index", "/cases/?sort=title&q=case", _case, "case_word"),
-    Listing("materials.index", "/materials/", _material, "material_word"),
+    Listing("library.index", "/library", _on_show, action="recording:view"),
+    Listing("library.index", "/library?drafts=yes", _shown_or_draft, action="recording:view"),
+    Listing("library.index", f"/library?q={WORD}", _on_show, action="recording:view"),
+    Listing("recordings.mine", "/recordings/mine", _own, action="recording:create", makers_only=True),
+    Listing("cases.index", "/cases/", _case, "case_word", action="account:own"),
+    Listing("cases.index", "/cases/?sort=title&q=case", _case, "case_word", action="account:own"),
+    Listing("materials.index", "/materials/", _material, "material_word", action="account:own"),
     Listing("api_recordings.index", "/api/v1/recordings?limit=100", _views, action="recording:view"),
     Listing("api_search.find", f"/api/v1/search?q={WORD}&limit=100", _found, action="recording:view"),
     Listing("api_search.find", f"/api/v1/search?q={WORD}&limit=100", _heard, "speech_word", action="recording:view"),
@@ -155,8 +155,6 @@ def test_lists_hold_exactly_what_their_reader_may_see(checker: Checker, actor: A
 
 
 def _token_may(actor: Actor, listing: Listing) -> bool:
-    from tests.matrix.table import SCOPES
-
     return actor.kind != "token" or not listing.action or listing.action in SCOPES[actor.scope]
 
 

@@ -84,6 +84,7 @@ EVENTS = (
     Event(
         "token revoked", "token to read, of the viewer", "UPDATE api_tokens SET revoked_at = now()",
         "UPDATE api_tokens SET revoked_at = NULL", "sign-in",
+        acts=("recording:view", "case:view", "material:view"),
     ),
     Event(
         "signed out elsewhere", VIEWER, "UPDATE web_sessions SET expires_at = now() WHERE person_id = :person",

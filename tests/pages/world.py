@@ -62,7 +62,8 @@ def build(session: Session, storage: Storage, parts: list[film.Part]) -> Filled:
     recordings = _recordings(world, session, storage, film.store(storage, parts), case, maker)
     published = recordings["published"]
     _sharing(world, published, group.id, trust.id, viewer)
-    _watching(session, published, viewer, maker)
+    watchers = [world.person(f"fellow{n}@example.org", Role.VIEWER, "SW", name=f"Fellow {n}") for n in range(4)]
+    _watching(session, published, viewer, [maker, *watchers])
     material = _material(world, session, published, recordings["second"], maker)
     session.flush()
     ids = {name: str(recording.id) for name, recording in recordings.items()} | {
@@ -165,11 +166,11 @@ def _sharing(world: World, recording: Recording, group_id: object, organisation_
     world.grant(recording, person_id=viewer.id, revoked_at=now)
 
 
-def _watching(session: Session, recording: Recording, viewer: Person, maker: Person) -> None:
+def _watching(session: Session, recording: Recording, viewer: Person, others: list[Person]) -> None:
     recording.duration_ms = 45_000
     session.add(WatchPosition(person_id=viewer.id, recording_id=recording.id, position_ms=6_500))
-    for person, value in ((viewer, 4), (maker, 2)):
-        scores = [Score(question_id=q.id, value=value) for q in vocabulary.evaluation_questions(session)]
+    for value, person in enumerate([viewer, *others]):
+        scores = [Score(question_id=q.id, value=1 + value % 5) for q in vocabulary.evaluation_questions(session)]
         session.add(
             Evaluation(recording_id=recording.id, person_id=person.id, reflection="I learnt a lot.", scores=scores)
         )

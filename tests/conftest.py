@@ -13,6 +13,7 @@ import flask_migrate
 import pytest
 from flask import Flask
 from jinja2.bccache import Bucket, BytecodeCache
+from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy.orm import Session
 
 from app.core import Core, build_core
@@ -20,6 +21,7 @@ from app.db import db
 from app.domain import vocabulary
 from app.settings import Settings
 from app.storage.s3 import Storage
+from tests.support.browser import chromium_path, launch
 from tests.support.services import Services, start_services
 
 _numbers = itertools.count()
@@ -136,3 +138,16 @@ def app(settings: Settings) -> Iterator[Flask]:
     with made.app_context():
         db.session.remove()
         db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One Chromium for all browser tests: a second Playwright in the same process does not start."""
+    if chromium_path() is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("There is no Chromium, and with CI=true browser tests must not be skipped.")
+        pytest.skip("BROWSER TESTS SKIPPED: there is no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()

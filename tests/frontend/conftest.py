@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.frontend.harness import make_app
 from tests.frontend.media import make_media
-from tests.support.browser import Reports, chromium_path, launch, serving
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    if chromium_path() is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("There is no Chromium, and with CI=true browser tests must not be skipped.")
-        pytest.skip("BROWSER TESTS SKIPPED: there is no Chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
+from tests.support.browser import Reports, serving
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -22,20 +21,13 @@ from app.web import create_app
 from tests.ingest.support import MIB, makers
 from tests.support import browser as chromium
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium.chromium_path() is None and os.environ.get("CI") != "true", reason="there is no Chromium here"
-    ),
-]
+pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        made = chromium.launch(playwright)
-        yield made
-        made.close()
+@pytest.fixture(scope="module", name="browser")
+def _browser(request: pytest.FixtureRequest) -> Browser:
+    found: Browser = request.getfixturevalue("chromium")
+    return found
 
 
 @pytest.mark.parametrize("door", ["redirect", "proxy"])

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from app.core import build_core
 from app.db import db
@@ -18,22 +18,9 @@ from app.storage.s3 import Storage
 from app.web import create_app
 from tests.pages.table import VISITOR
 from tests.pages.world import Filled, build
-from tests.support.browser import chromium_path, launch, serving
+from tests.support.browser import serving
 from tests.support.services import Services
 from tests.watching import film
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """The browser."""
-    if chromium_path() is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("There is no Chromium, and with CI=true browser tests must not be skipped.")
-        pytest.skip("BROWSER TESTS SKIPPED: there is no Chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
 
 
 @dataclass

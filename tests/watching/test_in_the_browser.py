@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
@@ -29,21 +29,15 @@ from tests.support import browser as chromium
 from tests.watching import film
 from tests.watching.conftest import Scene
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(chromium.chromium_path() is None, reason="there is no Chromium here"),
-]
+pytestmark = pytest.mark.browser
 #: Where to leave pictures of the pages, for people to look at.
 PICTURES = os.environ.get("VIGNETTE_TEST_PICTURES")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for the module."""
-    with sync_playwright() as playwright:
-        made = chromium.launch(playwright)
-        yield made
-        made.close()
+@pytest.fixture(scope="module", name="browser")
+def _browser(request: pytest.FixtureRequest) -> Browser:
+    found: Browser = request.getfixturevalue("chromium")
+    return found
 
 
 @contextmanager

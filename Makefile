@@ -17,7 +17,7 @@ run: ## run an instance until Ctrl-C (PORT=8000 DATA=./data)
 	@sh .ci/bootstrap run && exec .venv/bin/vignette up
 
 test: ## run all tests (ARGS are for pytest)
-	@sh .ci/bootstrap test && sh .ci/chromium && exec .venv/bin/python -m pytest -q $(ARGS)
+	@sh .ci/bootstrap test && sh .ci/chromium && exec .venv/bin/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 lint: ## check style, types and the direction of imports
 	@sh .ci/bootstrap test

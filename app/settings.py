@@ -37,16 +37,24 @@ class Settings:
     data: Path = _setting(Path("./data"), "folder that holds everything of an embedded instance")
     port: int = _setting(8000, "port of the web server")
     host: str = _setting("127.0.0.1", "address that the web server binds")
-    public_url: str = _setting("", "address that people use, e.g. https://vignette.example; empty: http://127.0.0.1:PORT")
-    secret_key: str = _setting("", "signs sessions and links; at least 32 characters; made for the embedded default", secret=True)
-    database_url: str = _setting("", "PostgreSQL 15 or newer, postgresql://...; empty: one is started in DATA", secret=True)
+    public_url: str = _setting(
+        "", "address that people use, e.g. https://vignette.example; empty: http://127.0.0.1:PORT"
+    )
+    secret_key: str = _setting(
+        "", "signs sessions and links; at least 32 characters; made for the embedded default", secret=True
+    )
+    database_url: str = _setting(
+        "", "PostgreSQL 15 or newer, postgresql://...; empty: one is started in DATA", secret=True
+    )
     s3_endpoint: str = _setting("", "S3 endpoint as the server reaches it; empty: one is started in DATA")
     s3_public_endpoint: str = _setting("", "S3 endpoint as browsers reach it; empty: the same as S3_ENDPOINT")
     s3_bucket: str = _setting("vignette", "bucket; made when it is missing")
     s3_region: str = _setting("us-east-1", "region name that requests are signed for")
     s3_access_key: str = _setting("", "S3 access key", secret=True)
     s3_secret_key: str = _setting("", "S3 secret key", secret=True)
-    delivery: Delivery = _setting("auto", "how media bytes reach people: redirect to S3, proxy through the app, or auto")
+    delivery: Delivery = _setting(
+        "auto", "how media bytes reach people: redirect to S3, proxy through the app, or auto"
+    )
     brand: Brand = _setting("plain", "look of the header: plain, nhs (NHS bodies only) or organisation")
     organisation_name: str = _setting("", "name shown in the header when BRAND is organisation")
     caption_engine: CaptionEngine = _setting("faster-whisper", "faster-whisper, openai-whisper or none")
@@ -64,7 +72,9 @@ class Settings:
     link_seconds: int = _setting(60, "life of a presigned S3 address, at most 60")
     trusted_proxies: int = _setting(0, "how many reverse proxies stand in front and set X-Forwarded-*")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
-    metrics_token: str = _setting("", "bearer token that /metrics asks for; empty: only loopback may read it", secret=True)
+    metrics_token: str = _setting(
+        "", "bearer token that /metrics asks for; empty: only loopback may read it", secret=True
+    )
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from app import clock
 from app.access import Actor
 from app.access.places import areas_within, covers, organisations_within
-from app.access.rules import MAKERS, SHOWABLE, grant_in_force, placed_in
+from app.access.rules import KEEPERS, SHOWABLE, grant_in_force, placed_in
 from app.db.cases import CaseStatus
 from app.db.grants import Grant
 from app.db.people import Group, Person, RoleAssignment
@@ -99,9 +99,9 @@ def _named(session: Session, kind: str, value: str) -> Audience | None:
 
 
 def may_reach(session: Session, actor: Actor, audience: Audience) -> bool:
-    """Whether the audience lies within what the actor covers as facilitator or admin. A person does when they belong
+    """Whether the audience lies within what the actor covers as facilitator, admin or custodian. A person does when they belong
     to a place there: their organisation, or one over which they hold a role."""
-    cover = actor.over(*MAKERS)
+    cover = actor.over(*KEEPERS)
     if cover.everywhere:
         return True
     if audience.area_id is not None or audience.organisation_id is not None:
@@ -127,7 +127,7 @@ def may_reach(session: Session, actor: Actor, audience: Audience) -> bool:
 
 def choices(session: Session, actor: Actor) -> list[tuple[str, str]]:
     """Audiences to choose from, as (word, name): areas from wide to narrow, then organisations, then groups."""
-    cover = actor.over(*MAKERS)
+    cover = actor.over(*KEEPERS)
     found = [(f"{area.kind.value}:{area.code}", f"Everyone in {area.name}") for area in areas_within(session, cover)]
     found += [(f"organisation:{o.id}", f"Everyone at {o.name}") for o in organisations_within(session, cover)]
     groups = session.scalars(

@@ -380,7 +380,8 @@ def _check_object(storage: Storage, upload: Upload) -> None:
 
 
 def cancel(session: Session, storage: Storage, actor: Actor, upload: Upload) -> None:
-    """Give an upload up: parts, objects and the recording that was to come of it are gone.
+    """Give an upload up: parts, objects and the recording that was to come of it are gone. A recording that had a file
+    before stays, without one, since materials and scores may speak of it.
 
     The upload must be locked.
 
@@ -389,5 +390,13 @@ def cancel(session: Session, storage: Storage, actor: Actor, upload: Upload) -> 
     """
     check_open(upload)
     storage.abort_multipart(upload.key, upload.storage_upload_id)
-    audit.record(session, actor, "upload:cancel", "recording", upload.recording_id, upload=str(upload.id))
-    recordings.erase(session, storage, upload.recording)
+    recording = upload.recording
+    audit.record(session, actor, "upload:cancel", "recording", recording.id, upload=str(upload.id))
+    earlier = select(Upload.id).where(Upload.recording_id == recording.id, Upload.state == UploadState.COMPLETED)
+    if session.scalar(earlier.limit(1)) is None:
+        recordings.erase(session, storage, recording)
+        return
+    upload.state = UploadState.CANCELLED
+    session.execute(delete(UploadPart).where(UploadPart.upload_id == upload.id))
+    recording.state, recording.reason_code = RecordingState.FAILED, "cancelled"
+    recording.reason = "The upload of another file was cancelled. Upload a file to go on."

@@ -11,13 +11,14 @@ import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.db.audit import AuditEvent
+from app.db.materials import Material, MaterialItem, MaterialItemKind
 from app.db.people import Role
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState, Upload
-from app.db.runs import Run
+from app.db.runs import Run, RunState
 from app.domain import uploads
 from app.storage import keys
 from app.storage.s3 import Storage
@@ -165,6 +166,31 @@ def test_cancel_leaves_nothing(api: Api, there: Makers, session: Session, storag
     assert session.get(Recording, uuid.UUID(upload["recording"])) is None
     assert session.get(Upload, uuid.UUID(upload["id"])) is None
     assert api.call("GET", f"/uploads/{upload['id']}").status_code == 404
+    assert api.call("GET", "/uploads?state=open").json == {"items": []}
+
+
+def test_cancelling_another_file_keeps_the_recording(
+    api: Api, there: Makers, session: Session, storage: Storage
+) -> None:
+    """Materials may speak of it, and its history is its own; only what the new upload brought goes."""
+    first = api.upload(there.case, b"abc")
+    api.part(first, 1, b"abc")
+    assert api.call("POST", f"/uploads/{first['id']}/complete", {}).status_code == 200
+    recording = session.get_one(Recording, uuid.UUID(first["recording"]))
+    session.execute(update(Run).where(Run.recording_id == recording.id).values(state=RunState.FAILED))
+    recording.state = RecordingState.FAILED
+    material = Material(title="A session", items=[
+        MaterialItem(position=0, kind=MaterialItemKind.CLIP, recording_id=recording.id)
+    ])  # fmt: skip
+    session.add(material)
+    session.commit()
+    body = {"case_id": str(there.case.id), "title": "Again", "filename": "b.mp4", "size": 3, "last_modified": 1}
+    again = api.call("POST", "/uploads", {**body, "recording_id": str(recording.id)})
+    assert again.status_code == 201, again.text
+    assert api.call("DELETE", f"/uploads/{again.json['id']}").status_code == 204
+    session.expire_all()
+    assert session.get_one(Recording, recording.id).state is RecordingState.FAILED
+    assert objects(storage, first["recording"]) == []
     assert api.call("GET", "/uploads?state=open").json == {"items": []}
 
 

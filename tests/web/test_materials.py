@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.materials import Material, MaterialItem
-from app.db.people import Role
+from app.db.people import Person, Role
 from app.domain import materials
 from app.errors import Invalid
 from tests.support.world import Browser, World
@@ -147,3 +147,14 @@ def test_frame_for_allowed_hosts_only(app: Flask, world: World) -> None:
     world.session.add(elsewhere)
     world.session.commit()
     assert framed.get(f"/embed/materials/{elsewhere.id}", base_url="https://localhost").status_code == 404
+
+
+def test_a_token_makes_no_frame_that_outlives_it(app: Flask, world: World) -> None:
+    _, base, _ = build(app, world)
+    material = world.session.scalars(select(Material)).one()
+    maker = world.session.get_one(Person, material.owner_id)
+    token = world.token(maker, "all")
+    world.session.commit()
+    headers = {"Authorization": f"Bearer {token}"}
+    assert app.test_client().get(base, headers=headers).status_code == 200
+    assert app.test_client().post(f"{base}/allow-frame", headers=headers).status_code == 403

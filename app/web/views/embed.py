@@ -19,7 +19,7 @@ from app.db import db
 from app.db.materials import Material
 from app.db.sign_in import LinkPurpose
 from app.domain import audit, materials, sign_in
-from app.errors import NotFound
+from app.errors import Forbidden, NotFound
 from app.web import guard
 from app.web.sessions import DatabaseSessions
 from app.web.views.materials import parts_of
@@ -54,6 +54,8 @@ def _framed(page: str) -> Response:
 def allow_frame(material: Material) -> Any:
     """In a window of ours: the signed-in viewer lets the frame that opened it show the material."""
     code = ""
+    if guard.actor().kind != "person":
+        raise Forbidden("Only somebody who is signed in can let a frame show this: a token must not outlive itself.")
     if request.method == "POST":
         code = sign_in.make_link(
             db.session(), LinkPurpose.EMBED, CODE_LIFE, person_id=guard.actor().person_id, material_id=material.id

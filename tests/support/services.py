@@ -130,9 +130,11 @@ def _has_room(folder: Path) -> bool:
 def _own_folder(common: Path) -> Path:
     """A new folder in one that all users share, after sweeping those of test runs that have ended."""
     for old in common.glob(f"{_PREFIX}*"):
-        # The first line names the pytest process; its start time tells it from a later one of the same number.
+        # The first line names the pytest process; its start time tells it from a later one of the same number. A folder
+        # that another run is making at this moment has no line yet.
         with contextlib.suppress(OSError):
-            if (old / "owner").read_text() != _identity(int((old / "owner").read_text().split()[0])):
+            owner = (old / "owner").read_text()
+            if owner and owner != _identity(int(owner.split()[0])):
                 _remove(old)
     home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=common))
     (home / "owner").write_text(_identity(os.getpid()))

@@ -150,7 +150,7 @@ def test_a_worker_that_is_told_to_end_gives_its_stages_back_at_once(
     other = start(**ONE_CHUNK)
     wait_until(lambda: other.says("worker started"), 30)
     programs = children(worker.pid)
-    assert worker.stop(5) == 0
+    assert worker.stop(15) == 0
     assert not any(alive(pid) for pid in programs)
     # sooner than the time after which a worker counts as lost
     wait_until(lambda: worker_of(core, run_id, "transcode").endswith(f"-{other.pid}"), 2, "the other one has it")

@@ -124,6 +124,8 @@ class Checker:
             return "allow" if own and self.permits(actor, person, "recording:edit", thing) else "hidden"
         action = "material:view" if surface.act == "frame" else surface.act
         if self.permits(actor, person, action, thing):
+            if surface.endpoint == "embed.allow_frame" and actor.kind == "token":
+                return "forbidden"  # a frame's session would outlive the token
             return "absent" if surface.needs and surface.needs not in thing.has else "allow"
         first = action.partition(":")[0] + ":view"
         return "forbidden" if self.permits(actor, person, first, thing) else "hidden"

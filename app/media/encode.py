@@ -74,29 +74,15 @@ def encode_audio(
     if plan.sound is None:
         return None
     with _opened(source) as (fd,):
-        correction = _measured(fd, plan, scratch, limits, cancelled)
-        if correction is None:
+        log = _log(commands.measure_sound(fd, plan), scratch, (fd,), limits, cancelled)
+        try:
+            correction = loudness.correction(log)
+        except ValueError:
             return None
         os.lseek(fd, 0, os.SEEK_SET)
         argv = commands.encode_sound(fd, plan, correction, "audio.mp4")
         folder = _run(argv, scratch, (fd,), limits, cancelled, _by_time(on_progress, plan.duration_seconds))
     return folder / "audio.mp4"
-
-
-def _measured(
-    fd: int, plan: Plan, scratch: Path, limits: sandbox.Limits, cancelled: Cancelled | None
-) -> loudness.Correction | None:
-    """The correction of the chosen track; None when nothing in it decodes.
-
-    Asked twice before a track counts as silent for good: on a busy machine a measurement was once missing from the log
-    of a track that is fine, and a recording must not lose its sound for that.
-    """
-    for _ in range(2):
-        os.lseek(fd, 0, os.SEEK_SET)
-        log = _log(commands.measure_sound(fd, plan), scratch, (fd,), limits, cancelled)
-        with contextlib.suppress(ValueError):
-            return loudness.correction(log)
-    return None
 
 
 def pcm(audio_rendition: Path, scratch: Path, cancelled: Cancelled | None = None) -> Path:

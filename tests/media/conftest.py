@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -34,12 +35,18 @@ def tone(seconds: float = 5, volume: float = 0.5) -> list[str]:
 
 @pytest.fixture(scope="session")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """`make("a.mp4", *ffmpeg_arguments)`: the file, made the first time that it is asked for."""
+    """`make("a.mp4", *ffmpeg_arguments)`: the file, made the first time that it is asked for.
+
+    One folder for each set of arguments: two tests once meant different files by one name, and which of them there
+    was hung on their order.
+    """
     folder = tmp_path_factory.mktemp("media")
 
     def make_(name: str, *arguments: str | Path) -> Path:
-        path = folder / name
+        wanted = hashlib.sha256("\0".join(map(str, arguments)).encode()).hexdigest()[:16]
+        path = folder / wanted / name
         if not path.exists():
+            path.parent.mkdir(exist_ok=True)
             ffmpeg(*arguments, path)
         return path
 

@@ -93,6 +93,7 @@ def look_over(site: Site, tab: Tab, page: table.Page, role: str) -> list[str]:
     assert answer.status == page.status, f"{answer.status} at {tab.url}"
     if page.endpoint not in table.FRAMED:
         wait_until(tab, "document.body.classList.contains('nhsuk-frontend-supported')")
+        tab.evaluate("() => document.fonts.ready.then(() => true)")  # the header folds its menu anew for new letters
     faults = by_keyboard(tab, whole=page.seen_by[0] == role) if page.endpoint not in table.FRAMED else []
     tab.evaluate("document.activeElement.blur()")  # with the focus, the skip link lies over the header
     if not TITLE.fullmatch(tab.title()):
@@ -143,10 +144,17 @@ def by_keyboard(tab: Tab, *, whole: bool) -> list[str]:
     stops = tab.evaluate(MARK_STOPS)
     reached: set[int] = set()
     unseen: list[str] = []
+    ends = 0
     for _ in range(stops * 2 + 30):
         here = tab.evaluate(LOOK)
         if here is None:
-            break  # behind the last one
+            # Behind the last one; or the header folded its menu just now and took the focused link out and in again.
+            # Twice is the end: from where it was lost, the focus goes on.
+            ends += 1
+            if ends == 2:
+                break
+            tab.keyboard.press("Tab")
+            continue
         if not here["seen"]:
             unseen.append(here["html"])
         reached.add(here["stop"])

@@ -6,12 +6,14 @@ from app.db import (
     cases,
     evaluations,
     grants,
+    mails,
     materials,
     people,
     places,
     recordings,
     runs,
     sign_in,
+    viewings,
     vocabulary,
 )
 from app.db.base import Base, db
@@ -24,11 +26,13 @@ __all__ = [
     "db",
     "evaluations",
     "grants",
+    "mails",
     "materials",
     "people",
     "places",
     "recordings",
     "runs",
     "sign_in",
+    "viewings",
     "vocabulary",
 ]

@@ -33,6 +33,8 @@ class Person(WithId, WithTimes, Base):
     password_hash: Mapped[str | None] = mapped_column(String(300))
     organisation_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisations.id"), index=True)
     suspended_at: Mapped[datetime | None]
+    #: when they left the programme: suspended, without roles and groups
+    left_at: Mapped[datetime | None]
     last_signed_in_at: Mapped[datetime | None]
 
     organisation: Mapped[Organisation | None] = relationship()
@@ -59,6 +61,9 @@ class RoleAssignment(WithId, Base):
     ends_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     created_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
+    #: when an admin last said that it is still right (re-certification); until then its creation counts
+    confirmed_at: Mapped[datetime | None]
+    confirmed_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
 
     person: Mapped[Person] = relationship(back_populates="roles", foreign_keys=[person_id])
     area: Mapped[Area | None] = relationship()
@@ -73,7 +78,8 @@ class RoleAssignment(WithId, Base):
 
 
 class Group(WithId, WithTimes, Base):
-    """A set of people with a name, such as a cohort on a course. It belongs to a place, whose admins keep it."""
+    """A set of people with a name, such as a cohort on a course. It belongs to a place, whose admins keep it, beside the
+    managers that they name. After `ends_at` nobody is in it any more."""
 
     __tablename__ = "groups"
     __table_args__ = (CheckConstraint("num_nonnulls(area_id, organisation_id) <= 1", name="one_place"),)
@@ -81,6 +87,19 @@ class Group(WithId, WithTimes, Base):
     name: Mapped[str] = mapped_column(String(200))
     area_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("areas.id"), index=True)
     organisation_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisations.id"), index=True)
+    ends_at: Mapped[datetime | None]
+
+
+class GroupManager(Base):
+    """That a person keeps the members of a group. It gives nothing else: who manages is not in the group by that."""
+
+    __tablename__ = "group_managers"
+
+    group_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True)
+    person_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("people.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class GroupMembership(Base):

@@ -10,7 +10,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, func
+from sqlalchemy import BigInteger, ForeignKey, String, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -28,6 +28,14 @@ class WebSession(WithId, Base):
     embed_material_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("materials.id", ondelete="CASCADE"))
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     user_agent: Mapped[str] = mapped_column(String(300), default="", server_default="")
+    #: the network address at sign-in
+    address: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    #: how they signed in: password, link, or the key of an OpenID provider
+    method: Mapped[str] = mapped_column(String(32), default="password", server_default="password")
+    #: when a second factor was shown in this session; providers that vouch for one count too
+    second_factor_at: Mapped[datetime | None]
+    #: an admin looks at the pages as this person would see them, read-only
+    view_as_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime] = mapped_column(index=True)
@@ -56,6 +64,8 @@ class LinkPurpose(enum.StrEnum):
     FIRST_ADMIN = "first-admin"
     SET_PASSWORD = "set-password"  # noqa: S105 - a purpose, not a password
     EMBED = "embed"
+    INVITATION = "invitation"
+    SIGN_IN = "sign-in"
 
 
 class OneTimeLink(WithId, Base):
@@ -69,6 +79,60 @@ class OneTimeLink(WithId, Base):
     material_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("materials.id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class Identity(WithId, Base):
+    """An account at an OpenID provider. People are known by issuer and subject, never by the address that it names."""
+
+    __tablename__ = "identities"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    person_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
+    issuer: Mapped[str] = mapped_column(String(300))
+    subject: Mapped[str] = mapped_column(String(300))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_used_at: Mapped[datetime | None]
+
+    person: Mapped[Person] = relationship()
+
+
+class FactorKind(enum.StrEnum):
+    """What proves a person besides a password."""
+
+    TOTP = "totp"
+    PASSKEY = "passkey"
+
+
+class SecondFactor(WithId, Base):
+    """An authenticator app (`secret`, encrypted) or a passkey (`credential_id`, `public_key`, `sign_count`).
+
+    It counts from `confirmed_at` on. `last_step` is the time step of the last code taken, so that none works twice.
+    """
+
+    __tablename__ = "second_factors"
+
+    person_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[FactorKind] = mapped_column(choice(FactorKind, "kind"))
+    name: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    secret: Mapped[bytes | None]
+    last_step: Mapped[int | None] = mapped_column(BigInteger)
+    credential_id: Mapped[bytes | None] = mapped_column(unique=True)
+    public_key: Mapped[bytes | None]
+    sign_count: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    confirmed_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class RecoveryCode(WithId, Base):
+    """A code for the day on which the second factor is lost; it works once."""
+
+    __tablename__ = "recovery_codes"
+
+    person_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
+    code_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     used_at: Mapped[datetime | None]
 
 

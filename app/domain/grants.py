@@ -206,6 +206,8 @@ def again(session: Session, actor: Actor, grant: Grant) -> Grant:
     if grant.ends_at is not None and grant.ends_at <= now:
         raise Conflict("The time for which this was shared is over. Share it again with a new last day.")
     until = days.last_day_before(grant.ends_at) if grant.ends_at is not None else None
+    if grant.recording is None:
+        raise Conflict("This was shared by its case. Share the case again.")
     return give(session, actor, grant.recording, audience_of(grant), until_day=until, reason=grant.reason)
 
 

@@ -245,5 +245,6 @@ def audiences(session: Session, material: Material) -> dict[uuid.UUID, list[str]
         .order_by(Grant.created_at)
     )
     for grant in session.scalars(query):
-        found[grant.recording_id].append(grant.audience_name)
+        if grant.recording_id is not None:
+            found[grant.recording_id].append(grant.audience_name)
     return found

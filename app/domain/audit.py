@@ -1,4 +1,4 @@
-"""Writing down who did what, in the transaction of the act."""
+"""Writing down who did or saw what, from where and why, in the transaction of the act."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from sqlalchemy.orm import Session
 from app.access import Actor
 from app.db.audit import AuditEvent
 
-_REQUEST_ID = "vignette_request_id"
+MOST_REASON = 1000
+MOST_ADDRESS = 64
+_REQUEST = "vignette_request"
 
 
-def request_is(session: Session, request_id: str) -> None:
-    """Name the request that this session works for; its audit events carry the id."""
-    session.info[_REQUEST_ID] = request_id
+def request_is(session: Session, request_id: str, address: str = "") -> None:
+    """Name the request that this session works for, and the network address that it came from; audit events carry
+    both. The command line and jobs have neither."""
+    session.info[_REQUEST] = (request_id, address[:MOST_ADDRESS])
 
 
 def record(
@@ -24,9 +27,17 @@ def record(
     action: str,
     subject_kind: str,
     subject_id: uuid.UUID | None = None,
+    *,
+    reason: str = "",
     **detail: Any,
 ) -> None:
-    """Add an audit event to the session. `detail` holds names of fields, ids and dates: never people's words."""
+    """Add an audit event to the session.
+
+    Args:
+        reason: why, in the words of whoever was asked for it; what is longer than 1,000 characters is cut.
+        detail: names of fields, ids, numbers and dates: never people's words.
+    """
+    request_id, address = session.info.get(_REQUEST, ("", ""))
     session.add(
         AuditEvent(
             person_id=actor.person_id,
@@ -34,7 +45,9 @@ def record(
             action=action,
             subject_kind=subject_kind,
             subject_id=subject_id,
-            request_id=session.info.get(_REQUEST_ID, ""),
+            request_id=request_id,
+            address=address,
+            reason=reason.strip()[:MOST_REASON],
             detail=detail,
         )
     )

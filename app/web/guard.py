@@ -144,7 +144,7 @@ def init_guard(app: Flask) -> None:
 
     @app.before_request
     def check() -> None:
-        audit.request_is(db.session(), g.get("request_id", ""))
+        audit.request_is(db.session(), g.get("request_id", ""), request.remote_addr or "")
         if request.endpoint is None:
             return
         if request.endpoint == "static":

@@ -36,6 +36,7 @@ class WebSession(WithId, Base):
     second_factor_at: Mapped[datetime | None]
     #: an admin looks at the pages as this person would see them, read-only
     view_as_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))
+    view_as_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime] = mapped_column(index=True)

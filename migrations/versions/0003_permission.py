@@ -129,6 +129,7 @@ def _sign_in() -> None:
     op.add_column("web_sessions", sa.Column("method", sa.String(32), server_default="password", nullable=False))
     op.add_column("web_sessions", sa.Column("second_factor_at", AT))
     op.add_column("web_sessions", sa.Column("view_as_id", sa.Uuid()))
+    op.add_column("web_sessions", sa.Column("view_as_until", AT))
     op.create_foreign_key(
         op.f("fk_web_sessions_view_as_id_people"),
         "web_sessions", "people", ["view_as_id"], ["id"], ondelete="CASCADE",
@@ -320,7 +321,7 @@ def downgrade() -> None:
     op.create_check_constraint(
         op.f("ck_one_time_links_purpose"), "one_time_links", "purpose IN ('first-admin', 'set-password', 'embed')"
     )
-    _drop_columns("web_sessions", "address", "method", "second_factor_at", "view_as_id")
+    _drop_columns("web_sessions", "address", "method", "second_factor_at", "view_as_id", "view_as_until")
     op.drop_table("group_managers")
     _drop_columns("role_assignments", "confirmed_at", "confirmed_by_id")
     _drop_columns("groups", "ends_at")

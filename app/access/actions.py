@@ -12,11 +12,13 @@ class Action(enum.StrEnum):
     CASE_VIEW = "case:view"
     CASE_EDIT = "case:edit"
     CASE_RECORD = "case:record"
+    CASE_SHARE = "case:share"
     # on one recording
     RECORDING_VIEW = "recording:view"
     RECORDING_MANAGE = "recording:manage"
     RECORDING_EDIT = "recording:edit"
     RECORDING_PUBLISH = "recording:publish"
+    RECORDING_DOWNLOAD = "recording:download"
     RECORDING_EVALUATE = "recording:evaluate"
     # on one material
     MATERIAL_VIEW = "material:view"

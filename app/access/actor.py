@@ -111,14 +111,25 @@ def with_narrower(area_ids: Iterable[uuid.UUID], tree: dict[uuid.UUID, uuid.UUID
 def load(session: Session, person_id: uuid.UUID, now: datetime) -> Actor:
     """The actor for a person as they stand at `now`: always four queries.
 
-    A person who is unknown or suspended becomes an actor who may do nothing.
+    A person who is unknown, suspended or has left becomes an actor who may do nothing. A group that has ended has nobody
+    in it.
     """
     person = session.execute(
-        select(Person.id, Person.name, Person.email, Person.suspended_at, Person.organisation_id, Organisation.area_id)
+        select(
+            Person.id,
+            Person.name,
+            Person.email,
+            Person.suspended_at,
+            Person.left_at,
+            Person.organisation_id,
+            Organisation.area_id,
+        )
         .outerjoin(Organisation, Organisation.id == Person.organisation_id)
         .where(Person.id == person_id)
     ).one_or_none()
-    if person is None or (person.suspended_at is not None and person.suspended_at <= now):
+    if person is None:
+        return ANONYMOUS
+    if any(stopped is not None and stopped <= now for stopped in (person.suspended_at, person.left_at)):
         return ANONYMOUS
     tree = area_tree(session)
     roles = session.execute(
@@ -135,6 +146,7 @@ def load(session: Session, person_id: uuid.UUID, now: datetime) -> Actor:
         .where(
             GroupMembership.person_id == person_id,
             or_(GroupMembership.ends_at.is_(None), GroupMembership.ends_at > now),
+            or_(Group.ends_at.is_(None), Group.ends_at > now),
         )
     ).all()
     coverage: dict[Role, Coverage] = {}

@@ -48,6 +48,7 @@ CASE_WITH_RECORDING = Rule(
     "it is live and they may watch a recording of it",
     rules.all_of(rules.CASE_IS_LIVE.holds, rules.case_has_recording(_view_recording)),
 )
+MAY_WATCH = Rule("may-watch", "they may watch it", _view_recording)
 MATERIAL_WHOLLY_VISIBLE = Rule(
     "wholly-visible",
     "it is published and they may watch every clip in it",
@@ -77,6 +78,12 @@ POLICIES: dict[Action, Policy] = {
         Action.RECORDING_VIEW,
         allow=(rules.OWNS_RECORDING, rules.MAKES_HERE, rules.KEEPS_HERE),
     ),
+    Action.RECORDING_DOWNLOAD: Policy(
+        Recording,
+        Action.RECORDING_VIEW,
+        allow=(rules.OWNS_RECORDING, rules.MAKES_HERE, rules.DOWNLOAD_GRANTED),
+        need=(MAY_WATCH, rules.NOT_WITHDRAWN),
+    ),
     Action.RECORDING_EVALUATE: Policy(
         Recording,
         Action.RECORDING_VIEW,
@@ -86,7 +93,7 @@ POLICIES: dict[Action, Policy] = {
     Action.CASE_VIEW: Policy(
         Case,
         Action.CASE_VIEW,
-        allow=(rules.CASE_OF_PLACE, rules.CASE_AUTHOR, rules.CASE_OF_ALL, CASE_WITH_RECORDING),
+        allow=(rules.CASE_OF_PLACE, rules.CASE_AUTHOR, rules.CASE_OF_ALL, rules.CASE_GRANTED, CASE_WITH_RECORDING),
     ),
     Action.CASE_EDIT: Policy(Case, Action.CASE_VIEW, allow=(rules.CASE_EDITOR, rules.CASE_AUTHOR)),
     Action.CASE_RECORD: Policy(
@@ -95,6 +102,7 @@ POLICIES: dict[Action, Policy] = {
         allow=(rules.CASE_EDITOR, rules.CASE_AUTHOR, rules.CASE_OF_ALL),
         need=(rules.CASE_IS_LIVE,),
     ),
+    Action.CASE_SHARE: Policy(Case, Action.CASE_VIEW, allow=(rules.CASE_EDITOR, rules.CASE_KEEPER)),
     Action.MATERIAL_VIEW: Policy(
         Material,
         Action.MATERIAL_VIEW,

@@ -16,7 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.access.actor import Actor, Coverage
 from app.db.cases import Case, CaseStatus
-from app.db.grants import Grant
+from app.db.grants import Grant, GrantRight
 from app.db.materials import Material, MaterialItem, MaterialItemKind
 from app.db.people import Group, Person, Role, RoleAssignment
 from app.db.places import Organisation
@@ -113,16 +113,34 @@ def grant_reaches(actor: Actor, now: datetime) -> ColumnElement[bool]:
 
 
 def grant_in_force(now: datetime) -> ColumnElement[bool]:
-    """Grants that count at `now`, whoever they are for."""
+    """Grants that count at `now`, whoever they are for: begun, not over, not revoked, and approved where they need it."""
     return and_(
         Grant.starts_at <= now,
         or_(Grant.ends_at.is_(None), Grant.ends_at > now),
         or_(Grant.revoked_at.is_(None), Grant.revoked_at > now),
+        or_(Grant.needs_approval.is_(False), Grant.approved_at <= now),
+        or_(Grant.refused_at.is_(None), Grant.refused_at > now),
+    )
+
+
+def _reached_by(right: GrantRight, actor: Actor, now: datetime) -> ColumnElement[bool]:
+    """Recordings that a grant of this right lets the actor at: one on the recording itself, or on its case.
+
+    Two subqueries and not one with "or": the database can then look each up by its own index, or hash it for a list.
+    """
+    reaches = and_(Grant.right == right, grant_reaches(actor, now))
+    return or_(
+        exists().where(Grant.recording_id == Recording.id, reaches).correlate_except(Grant),
+        exists().where(Grant.case_id == Recording.case_id, reaches).correlate_except(Grant),
     )
 
 
 def _granted(actor: Actor, now: datetime) -> ColumnElement[bool]:
-    return exists().where(Grant.recording_id == Recording.id, grant_reaches(actor, now)).correlate_except(Grant)
+    return _reached_by(GrantRight.WATCH, actor, now)
+
+
+def _download_granted(actor: Actor, now: datetime) -> ColumnElement[bool]:
+    return _reached_by(GrantRight.DOWNLOAD, actor, now)
 
 
 def _published(actor: Actor, now: datetime) -> ColumnElement[bool]:
@@ -147,8 +165,13 @@ KEEPS_HERE = Rule(
 )
 IN_AUDIENCE = Rule(
     "in-audience",
-    "it is published, its case is live, and a grant in force reaches them",
+    "it is published, its case is live, and a grant in force on it or on its case reaches them",
     all_of(_published, _case_is_live, _granted),
+)
+DOWNLOAD_GRANTED = Rule(
+    "download-granted",
+    "a grant in force lets them download it, or the recordings of its case",
+    _download_granted,
 )
 NOT_WITHDRAWN = Rule(
     "not-withdrawn", "it has not been withdrawn", lambda actor, now: Recording.state != RecordingState.WITHDRAWN
@@ -179,7 +202,18 @@ CASE_OF_ALL = Rule(
         lambda actor, now: and_(Case.area_id.is_(None), Case.organisation_id.is_(None)),
     ),
 )
+CASE_KEEPER = Rule("keeps-here", "they are a custodian of the place it belongs to", _role_over(Case, Role.CUSTODIAN))
 CASE_IS_LIVE = Rule("case-live", "the case is live", lambda actor, now: Case.status == CaseStatus.LIVE)
+
+
+def _case_granted(actor: Actor, now: datetime) -> ColumnElement[bool]:
+    reaches = and_(Grant.right == GrantRight.WATCH, grant_reaches(actor, now))
+    return exists().where(Grant.case_id == Case.id, reaches).correlate_except(Grant)
+
+
+CASE_GRANTED = Rule(
+    "case-granted", "it is live and a grant in force on it reaches them", all_of(CASE_IS_LIVE.holds, _case_granted)
+)
 
 
 def case_has_recording(visible: Predicate) -> Predicate:

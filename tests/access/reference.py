@@ -52,8 +52,10 @@ class Reference:
         ]
 
     def active(self, person: Any) -> bool:
-        suspended = self.facts.people[person]["suspended_at"]
-        return suspended is None or self.facts.now < suspended
+        return not any(
+            stopped is not None and stopped <= self.facts.now
+            for stopped in (self.facts.people[person]["suspended_at"], self.facts.people[person]["left_at"])
+        )
 
     def role_reaches(self, role: dict[str, Any], place: tuple[str | None, Any]) -> bool:
         """Whether a role held somewhere covers a place."""
@@ -95,7 +97,9 @@ class Reference:
         now = self.facts.now
         if grant["starts_at"] > now or (grant["ends_at"] is not None and grant["ends_at"] <= now):
             return False
-        if grant["revoked_at"] is not None and grant["revoked_at"] <= now:
+        if any(grant[name] is not None and grant[name] <= now for name in ("revoked_at", "refused_at")):
+            return False
+        if grant["needs_approval"] and (grant["approved_at"] is None or grant["approved_at"] > now):
             return False
         kind, target = grant["audience"]
         areas, organisations = self.sits_in(person)
@@ -105,9 +109,18 @@ class Reference:
             return target in organisations
         if kind == "person":
             return bool(target == person)
+        ended = self.facts.groups[target]["ends_at"]
+        if ended is not None and ended <= now:
+            return False
         return any(
             m["group"] == target and m["person"] == person and (m["ends_at"] is None or m["ends_at"] > now)
             for m in self.facts.memberships
+        )
+
+    def reached(self, person: Any, right: str, *things: tuple[str, Any]) -> bool:
+        """Whether a grant of this right, on one of these ("recording"|"case", id), reaches a person."""
+        return any(
+            g["right"] == right and g["on"] in things and self.grant_reaches(g, person) for g in self.facts.grants
         )
 
     # -- things -------------------------------------------------------------------------------------------------------
@@ -129,9 +142,9 @@ class Reference:
             and recording["state"] in ("processing", "ready")
             and self.facts.cases[recording["case"]]["status"] == "live"
         )
-        reached = showable and any(
-            g["recording"] == recording_id and self.grant_reaches(g, person) for g in self.facts.grants
-        )
+        things = (("recording", recording_id), ("case", recording["case"]))
+        reached = showable and self.reached(person, "watch", *things)
+        may_keep_a_copy = makes or self.reached(person, "download", *things)
         withdrawn = recording["state"] == "withdrawn"
         return {
             "view": keeps or reached,
@@ -139,6 +152,7 @@ class Reference:
             "publish": keeps,
             "edit": makes and not withdrawn,
             "evaluate": (keeps or reached) and not withdrawn,
+            "download": (keeps or reached) and may_keep_a_copy and not withdrawn,
         }[act]
 
     def case(self, person: Any, case_id: Any, act: str) -> bool:
@@ -151,12 +165,15 @@ class Reference:
         edits = self.has_over(person, makers, case["place"]) or wrote
         if act == "edit":
             return edits
+        if act == "share":
+            return self.has_over(person, keepers, case["place"])
         if act == "record":
             return case["status"] == "live" and (edits or shared)
         watched = case["status"] == "live" and any(
             r["case"] == case_id and self.recording(person, rid, "view") for rid, r in self.facts.recordings.items()
         )
-        return edits or shared or self.has_over(person, keepers, case["place"]) or watched
+        given = case["status"] == "live" and self.reached(person, "watch", ("case", case_id))
+        return edits or shared or self.has_over(person, keepers, case["place"]) or watched or given
 
     def material(self, person: Any, material_id: Any, act: str) -> bool:
         if not self.active(person):

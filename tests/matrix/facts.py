@@ -42,13 +42,17 @@ def read(session: Session) -> Facts:
     for organisation in session.scalars(select(Organisation)):
         facts.org_area[organisation.id] = organisation.area_id
     for person in session.scalars(select(Person)):
-        facts.people[person.id] = {"organisation": person.organisation_id, "suspended_at": person.suspended_at}
+        facts.people[person.id] = {
+            "organisation": person.organisation_id,
+            "suspended_at": person.suspended_at,
+            "left_at": person.left_at,
+        }
     for role in session.scalars(select(RoleAssignment)):
         facts.roles.append(
             {"person": role.person_id, "role": role.role.value, "place": _place(role), "ends_at": role.ends_at}
         )
     for group in session.scalars(select(Group)):
-        facts.groups[group.id] = {"place": _place(group)}
+        facts.groups[group.id] = {"place": _place(group), "ends_at": group.ends_at}
     for member in session.scalars(select(GroupMembership)):
         facts.memberships.append({"group": member.group_id, "person": member.person_id, "ends_at": member.ends_at})
     for case in session.scalars(select(Case)):
@@ -65,11 +69,15 @@ def read(session: Session) -> Facts:
     for grant in session.scalars(select(Grant)):
         facts.grants.append(
             {
-                "recording": grant.recording_id,
+                "on": ("case", grant.case_id) if grant.case_id is not None else ("recording", grant.recording_id),
+                "right": grant.right.value,
                 "audience": _audience(grant),
                 "starts_at": grant.starts_at,
                 "ends_at": grant.ends_at,
                 "revoked_at": grant.revoked_at,
+                "needs_approval": grant.needs_approval,
+                "approved_at": grant.approved_at,
+                "refused_at": grant.refused_at,
             }
         )
     for material in session.scalars(select(Material)):

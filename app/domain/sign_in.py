@@ -1,74 +1,25 @@
-"""Signing in: back-off, browser sessions, one-time links and API tokens."""
+"""Signing in: passwords, browser sessions, one-time links and API tokens."""
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Select, delete, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import clock
 from app.access import SCOPES, Action, Actor
 from app.db.people import Person, Role, RoleAssignment
-from app.db.sign_in import ApiToken, LinkPurpose, LoginFailure, OneTimeLink, WebSession
-from app.domain import audit, passwords, secrets
-from app.errors import Invalid, NotFound, TooManyRequests
+from app.db.sign_in import ApiToken, LinkPurpose, OneTimeLink, WebSession
+from app.domain import audit, back_off, passwords, secrets
+from app.errors import Invalid, NotFound
 
-FREE_FAILURES = 5
-LONGEST_WAIT = timedelta(minutes=15)
-FORGET_AFTER = timedelta(hours=1)
 WRONG = "Email address or password is wrong. Check both and try again."
 FIRST_ADMIN_LINK = timedelta(hours=24)
 SET_PASSWORD_LINK = timedelta(days=3)
 TOKEN_LIFE = timedelta(days=90)
-
-
-# -- back-off ------------------------------------------------------------------------------------------------------------
-
-
-def _failure_key(kind: str, value: str) -> str:
-    return hashlib.sha256(f"{kind}:{value.strip().lower()}".encode()).hexdigest()
-
-
-def _wait_after(failures: int) -> timedelta:
-    """How long to wait after this many failures in a row: none for five, then 2, 4, 8 ... seconds."""
-    if failures < FREE_FAILURES:
-        return timedelta(0)
-    return min(LONGEST_WAIT, timedelta(seconds=2 ** min(failures - FREE_FAILURES + 1, 10)))
-
-
-def _check_back_off(session: Session, keys: list[str], now: datetime) -> None:
-    for failure in session.scalars(select(LoginFailure).where(LoginFailure.key_hash.in_(keys))):
-        until = failure.last_at + _wait_after(failure.count)
-        if until > now:
-            seconds = max(1, round((until - now).total_seconds()))
-            raise TooManyRequests(f"Too many tries. Wait {seconds} seconds and try again.", retry_after=seconds)
-
-
-def _count_failure(session: Session, keys: list[str], now: datetime) -> None:
-    for key in keys:
-        statement = insert(LoginFailure).values(key_hash=key, count=1, last_at=now)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=[LoginFailure.key_hash],
-                set_={
-                    "count": func.least(
-                        1000,
-                        func.coalesce(
-                            select(LoginFailure.count + 1)
-                            .where(LoginFailure.key_hash == key, LoginFailure.last_at > now - FORGET_AFTER)
-                            .scalar_subquery(),
-                            1,
-                        ),
-                    ),
-                    "last_at": now,
-                },
-            )
-        )
 
 
 def authenticate(session: Session, email: str, password: str, address: str) -> Person:
@@ -79,15 +30,15 @@ def authenticate(session: Session, email: str, password: str, address: str) -> P
         TooManyRequests: after five failures in a row for this e-mail or from this network address.
     """
     now = clock.now()
-    keys = [_failure_key("email", email), _failure_key("address", address)]
-    _check_back_off(session, keys, now)
+    keys = [back_off.key("email", email), back_off.key("address", address)]
+    back_off.check(session, keys, now)
     person = session.scalar(select(Person).where(func.lower(Person.email) == email.strip().lower()))
     right = passwords.matches(person.password_hash if person else None, password)
     if person is None or not right or (person.suspended_at is not None and person.suspended_at <= now):
-        _count_failure(session, keys, now)
+        back_off.count(session, keys, now)
         session.commit()
         raise Invalid(WRONG, fields={"email": WRONG})
-    session.execute(delete(LoginFailure).where(LoginFailure.key_hash == keys[0]))
+    back_off.forget(session, keys[:1])
     if person.password_hash and passwords.outdated(person.password_hash):
         person.password_hash = passwords.hashed(password)
     person.last_signed_in_at = now
@@ -98,9 +49,19 @@ def authenticate(session: Session, email: str, password: str, address: str) -> P
 
 
 def open_session(
-    session: Session, person_id: uuid.UUID, user_agent: str, life: timedelta, embed_material_id: uuid.UUID | None = None
+    session: Session,
+    person_id: uuid.UUID,
+    user_agent: str,
+    life: timedelta,
+    embed_material_id: uuid.UUID | None = None,
+    *,
+    proved: bool = False,
 ) -> tuple[WebSession, str]:
-    """A new browser session and the token for its cookie."""
+    """A new browser session and the token for its cookie.
+
+    Args:
+        proved: a second factor was shown too, for example to a provider that vouches for it.
+    """
     token = secrets.new()
     now = clock.now()
     row = WebSession(
@@ -108,6 +69,7 @@ def open_session(
         person_id=person_id,
         embed_material_id=embed_material_id,
         user_agent=user_agent[:300],
+        second_factor_at=now if proved else None,
         created_at=now,
         seen_at=now,
         expires_at=now + life,

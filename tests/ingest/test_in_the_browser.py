@@ -41,7 +41,7 @@ def test_upload_from_the_page(
     with chromium.serving(app) as address:
         storage.allow_browser(address)
         with app.app_context():
-            _, token = sign_in.open_session(db.session(), there.person.id, "chromium", timedelta(hours=1))
+            _, token = sign_in.open_session(db.session(), there.person.id, "chromium", timedelta(hours=1), proved=True)
             db.session.commit()
         page: Page = browser.new_page()
         reports = chromium.Reports(page)

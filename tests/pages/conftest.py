@@ -41,7 +41,7 @@ class Site:
             if role != VISITOR:
                 with self.app.app_context():
                     _, token = sign_in.open_session(
-                        db.session(), self.filled.people[role].id, "Chromium", timedelta(hours=1)
+                        db.session(), self.filled.people[role].id, "Chromium", timedelta(hours=1), proved=True
                     )
                     db.session.commit()
                 name = self.app.session_interface.cookie  # type: ignore[attr-defined]

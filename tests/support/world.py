@@ -161,7 +161,7 @@ class Browser:
     def sign_in(self, person_id: uuid.UUID) -> None:
         """Open a session without the form."""
         with self.app.app_context():
-            _, token = sign_in.open_session(db.session(), person_id, "test browser", timedelta(hours=1))
+            _, token = sign_in.open_session(db.session(), person_id, "test browser", timedelta(hours=1), proved=True)
             db.session.commit()
         self.client.set_cookie(self.app.session_interface.cookie, token)  # type: ignore[attr-defined]
 

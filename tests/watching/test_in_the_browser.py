@@ -54,7 +54,7 @@ def at_work(settings: Settings, delivery: str) -> Iterator[tuple[Flask, str]]:
 def sign_in_as(page: Page, app: Flask, address: str, person: Person) -> None:
     """Give the page a session, past the form."""
     with app.app_context():
-        _, token = sign_in.open_session(db.session(), person.id, "chromium", timedelta(hours=1))
+        _, token = sign_in.open_session(db.session(), person.id, "chromium", timedelta(hours=1), proved=True)
         db.session.commit()
     cookie = app.session_interface.cookie  # type: ignore[attr-defined]
     page.context.add_cookies([{"name": cookie, "value": token, "url": address}])

@@ -168,6 +168,12 @@ IN_AUDIENCE = Rule(
     "it is published, its case is live, and a grant in force on it or on its case reaches them",
     all_of(_published, _case_is_live, _granted),
 )
+#: What `IN_AUDIENCE` is made of, for whoever asks what is missing: the gate, the same for everybody, and the grant.
+AUDIENCE_GATE = (
+    Rule("published", "it is published and can be watched", _published),
+    Rule("case-is-live", "its case is live", _case_is_live),
+)
+GRANT_REACHES = Rule("granted", "a grant in force on it or on its case reaches them", _granted)
 DOWNLOAD_GRANTED = Rule(
     "download-granted",
     "a grant in force lets them download it, or the recordings of its case",

@@ -41,7 +41,6 @@ def authenticate(session: Session, email: str, password: str, address: str) -> P
     back_off.forget(session, keys[:1])
     if person.password_hash and passwords.outdated(person.password_hash):
         person.password_hash = passwords.hashed(password)
-    person.last_signed_in_at = now
     return person
 
 
@@ -55,11 +54,15 @@ def open_session(
     life: timedelta,
     embed_material_id: uuid.UUID | None = None,
     *,
+    method: str = "password",
+    address: str = "",
     proved: bool = False,
 ) -> tuple[WebSession, str]:
-    """A new browser session and the token for its cookie.
+    """A new browser session and the token for its cookie. The only place that opens one.
 
     Args:
+        method: how they signed in: "password", "link" or the key of an OpenID provider.
+        address: the network address that they came from.
         proved: a second factor was shown too, for example to a provider that vouches for it.
     """
     token = secrets.new()
@@ -69,6 +72,8 @@ def open_session(
         person_id=person_id,
         embed_material_id=embed_material_id,
         user_agent=user_agent[:300],
+        method=method[:32],
+        address=address[:64],
         second_factor_at=now if proved else None,
         created_at=now,
         seen_at=now,

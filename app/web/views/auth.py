@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, current_app, flash, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, Length
 
-from app.access import ANONYMOUS, Action, Actor
+from app.access import Action
 from app.db import db
 from app.db.people import Person
 from app.db.sign_in import ApiToken, LinkPurpose, WebSession
 from app.domain import audit, passwords, people, sign_in
 from app.errors import Invalid, NotFound, TooManyRequests
-from app.web import guard
+from app.web import entrance, guard
 from app.web.forms import Form, safe_next, text_field
-from app.web.sessions import DatabaseSessions, signed_in_session
+from app.web.sessions import signed_in_session
 
 bp = Blueprint("auth", __name__)
 
@@ -52,29 +51,6 @@ class ChangePasswordForm(PasswordForm):
     old_password = PasswordField("Current password", [DataRequired("Enter your current password")])
 
 
-def _sessions() -> DatabaseSessions:
-    interface = current_app.session_interface
-    if not isinstance(interface, DatabaseSessions):
-        raise TypeError("the app runs with another session interface")
-    return interface
-
-
-def _start_session(person: Person, target: str) -> Any:
-    """Open a session for a person who has proved who they are, and go on."""
-    interface = _sessions()
-    browser = signed_in_session()
-    if browser is not None:
-        sign_in.end_session(db.session(), browser.row_id)
-    _, token = sign_in.open_session(
-        db.session(), person.id, request.user_agent.string, timedelta(hours=interface.settings.session_hours)
-    )
-    response = redirect(target)
-    # Nothing of the visitor's session, its form token included, outlives this: save_session would send it again
-    session.clear()
-    interface.start(response, token)
-    return response
-
-
 @bp.route("/sign-in", endpoint="sign_in", methods=["GET", "POST"])
 @guard.public("people who are not signed in must get here")
 def sign_in_page() -> Any:
@@ -98,13 +74,7 @@ def sign_in_page() -> Any:
         person, status = None, 429
     if person is None:
         return render_template("pages/sign_in.html", form=form, errors=form.sentences()), status
-    g.actor = ANONYMOUS
-    audit.record(db.session(), _actor_of(person), "session:start", "person", person.id)
-    return _start_session(person, target)
-
-
-def _actor_of(person: Person) -> Actor:
-    return Actor(kind="person", person_id=person.id, name=person.display_name)
+    return entrance.let_in(person, target, method="password")
 
 
 @bp.post("/sign-out")
@@ -116,7 +86,7 @@ def sign_out() -> Any:
     if browser is not None:
         audit.record(db.session(), guard.actor(), "session:end", "person", browser.person_id)
         sign_in.end_session(db.session(), browser.row_id)
-        _sessions().stop(response)
+        entrance.sessions().stop(response)
     return response
 
 
@@ -141,7 +111,7 @@ def first_admin(secret: str) -> Any:
 
         person = form.attempt(act)
         if person is not None:
-            return _start_session(person, url_for("home.index"))
+            return entrance.let_in(person, url_for("home.index"), method="link")
     return _form_page("pages/first_admin.html", form)
 
 
@@ -158,12 +128,12 @@ def set_password(secret: str) -> Any:
     if request.method == "POST":
 
         def act() -> Person:
-            people.set_password(db_session, _actor_of(person), person, form.password.data or "")
+            people.set_password(db_session, entrance.actor_of(person), person, form.password.data or "")
             sign_in.use_link(db_session, LinkPurpose.SET_PASSWORD, secret)
             return person
 
         if form.attempt(act) is not None:
-            return _start_session(person, url_for("home.index"))
+            return entrance.let_in(person, url_for("home.index"), method="link")
     return _form_page("pages/set_password.html", form, person=person)
 
 

@@ -25,9 +25,11 @@ class Action(enum.StrEnum):
     MATERIAL_EDIT = "material:edit"
     # on one person
     PERSON_ADMINISTER = "person:administer"
-    # on one organisation or group
+    # on one area, organisation or group
+    AREA_ADMINISTER = "area:administer"
     ORGANISATION_ADMINISTER = "organisation:administer"
     GROUP_ADMINISTER = "group:administer"
+    GROUP_MANAGE = "group:manage"
     # for the actor alone
     CASE_CREATE = "case:create"
     RECORDING_CREATE = "recording:create"

@@ -22,11 +22,11 @@ from app.access.rules import Rule
 from app.db.cases import Case
 from app.db.materials import Material
 from app.db.people import Group, Person, Role
-from app.db.places import Organisation
+from app.db.places import Area, Organisation
 from app.db.recordings import Recording
 from app.errors import Forbidden, NotFound, NotSignedIn
 
-Row = TypeVar("Row", Case, Recording, Material, Person, Organisation, Group)
+Row = TypeVar("Row", Case, Recording, Material, Person, Area, Organisation, Group)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ POLICIES: dict[Action, Policy] = {
     Action.ORGANISATION_ADMINISTER: Policy(
         Organisation, Action.ORGANISATION_ADMINISTER, allow=(rules.ADMINISTERS_ORGANISATION,)
     ),
-    Action.GROUP_ADMINISTER: Policy(Group, Action.GROUP_ADMINISTER, allow=(rules.ADMINISTERS_GROUP,)),
+    Action.AREA_ADMINISTER: Policy(Area, Action.AREA_ADMINISTER, allow=(rules.ADMINISTERS_AREA,)),
+    Action.GROUP_ADMINISTER: Policy(Group, Action.GROUP_MANAGE, allow=(rules.ADMINISTERS_GROUP,)),
+    Action.GROUP_MANAGE: Policy(Group, Action.GROUP_MANAGE, allow=(rules.ADMINISTERS_GROUP, rules.MANAGES_GROUP)),
 }
 
 #: Actions that need no row: the roles of which the actor must hold one, somewhere. Empty: signed in is enough.

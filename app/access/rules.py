@@ -18,8 +18,8 @@ from app.access.actor import Actor, Coverage
 from app.db.cases import Case, CaseStatus
 from app.db.grants import Grant, GrantRight
 from app.db.materials import Material, MaterialItem, MaterialItemKind
-from app.db.people import Group, Person, Role, RoleAssignment
-from app.db.places import Organisation
+from app.db.people import Group, GroupManager, Person, Role, RoleAssignment
+from app.db.places import Area, Organisation
 from app.db.recordings import Recording, RecordingState
 
 Predicate = Callable[[Actor, datetime], ColumnElement[bool]]
@@ -319,3 +319,19 @@ ADMINISTERS_ORGANISATION = Rule(
     lambda actor, now: placed_in(actor.over(Role.ADMIN), Organisation.area_id, Organisation.id),
 )
 ADMINISTERS_GROUP = Rule("administers", "they are an admin of the place it belongs to", _role_over(Group, Role.ADMIN))
+
+
+def _administers_area(actor: Actor, now: datetime) -> ColumnElement[bool]:
+    cover = actor.over(Role.ADMIN)
+    return true() if cover.everywhere else Area.id.in_(cover.area_ids)
+
+
+def _manages_group(actor: Actor, now: datetime) -> ColumnElement[bool]:
+    if actor.person_id is None:
+        return false()
+    named = exists().where(GroupManager.group_id == Group.id, GroupManager.person_id == actor.person_id)
+    return named.correlate_except(GroupManager)
+
+
+ADMINISTERS_AREA = Rule("administers", "they are an admin of it or of an area that it lies in", _administers_area)
+MANAGES_GROUP = Rule("manages", "they are named as a manager of the group", _manages_group)

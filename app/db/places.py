@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import uuid
+from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -41,5 +42,7 @@ class Organisation(WithId, WithTimes, Base):
 
     name: Mapped[str] = mapped_column(String(200), unique=True)
     area_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("areas.id"), index=True)
+    #: nobody new comes to it from then on
+    closed_at: Mapped[datetime | None]
 
     area: Mapped[Area] = relationship()

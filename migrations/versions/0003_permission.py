@@ -108,6 +108,7 @@ def upgrade() -> None:
 def _people() -> None:
     op.add_column("people", sa.Column("left_at", AT))
     op.add_column("groups", sa.Column("ends_at", AT))
+    op.add_column("organisations", sa.Column("closed_at", AT))
     op.add_column("role_assignments", sa.Column("confirmed_at", AT))
     op.add_column("role_assignments", sa.Column("confirmed_by_id", sa.Uuid()))
     op.create_foreign_key(
@@ -325,6 +326,7 @@ def downgrade() -> None:
     op.drop_table("group_managers")
     _drop_columns("role_assignments", "confirmed_at", "confirmed_by_id")
     _drop_columns("groups", "ends_at")
+    _drop_columns("organisations", "closed_at")
     _drop_columns("people", "left_at")
 
 

@@ -198,3 +198,9 @@ class Reference:
 
     def administers_place(self, person: Any, place: tuple[str | None, Any]) -> bool:
         return self.active(person) and self.has_over(person, {"admin"}, place)
+
+    def manages_group(self, person: Any, group: Any) -> bool:
+        if not self.active(person):
+            return False
+        fact = self.facts.groups[group]
+        return self.has_over(person, {"admin"}, fact["place"]) or person in fact["managers"]

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
+from app import smtp
 from app.errors import Misconfigured
 
 PREFIX = "VIGNETTE_"
 UNPREFIXED = ("PORT", "DATA")
 INSTANCE_FILE = "instance.json"
+_ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+")
 
 Delivery = Literal["auto", "redirect", "proxy"]
 CaptionEngine = Literal["faster-whisper", "openai-whisper", "none"]
@@ -75,6 +78,10 @@ class Settings:
     metrics_token: str = _setting(
         "", "bearer token that /metrics asks for; empty: only loopback may read it", secret=True
     )
+    smtp_url: str = _setting(
+        "", "mail server, e.g. smtp+starttls://user:password@host:587; empty: no mail is sent", secret=True
+    )
+    mail_from: str = _setting("", "address that mail comes from, e.g. vignette@trust.example; needed with SMTP_URL")
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -91,6 +98,13 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        if self.smtp_url:
+            smtp.parse(self.smtp_url)
+            if not _ADDRESS.fullmatch(self.mail_from):
+                raise Misconfigured(
+                    f"{PREFIX}MAIL_FROM must be an email address, like vignette@trust.example, because "
+                    f"{PREFIX}SMTP_URL is set."
+                )
         """Settings as the given environment states them; unknown `VIGNETTE_` names are refused, so that a typing
         error cannot silently switch a protection off."""
         hints = get_type_hints(cls)

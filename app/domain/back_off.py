@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import case, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -72,3 +72,20 @@ def count(session: Session, keys: Sequence[str], now: datetime) -> None:
 def forget(session: Session, keys: Sequence[str]) -> None:
     """Start counting anew, after a success."""
     session.execute(delete(LoginFailure).where(LoginFailure.key_hash.in_(keys)))
+
+
+def allows(session: Session, one: str, most: int, now: datetime) -> bool:
+    """Count one more under a key and say whether it is among the first `most` of its hour. What is over the limit does
+    not lengthen the hour, so nobody can keep another out for good."""
+    over = LoginFailure.last_at <= now - FORGET_AFTER
+    statement = insert(LoginFailure).values(key_hash=one, count=1, last_at=now)
+    counted = session.scalar(
+        statement.on_conflict_do_update(
+            index_elements=[LoginFailure.key_hash],
+            set_={
+                "count": case((over, 1), else_=func.least(1000, LoginFailure.count + 1)),
+                "last_at": case((over, now), else_=LoginFailure.last_at),
+            },
+        ).returning(LoginFailure.count)
+    )
+    return counted is not None and counted <= most

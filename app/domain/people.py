@@ -75,8 +75,11 @@ def add_first_admin(session: Session, *, email: str, name: str, password: str) -
     return add(session, SYSTEM, email=email, name=name, role=Role.ADMIN, place=Place(), password=password)
 
 
-def set_password(session: Session, actor: Actor, person: Person, password: str) -> None:
-    """Give a person a new password.
+def set_password(
+    session: Session, actor: Actor, person: Person, password: str, *, keep: uuid.UUID | None = None
+) -> None:
+    """Give a person a new password. Their sessions end, and links on their way to them stop working: whoever knew the
+    old one is out.
 
     Raises:
         Invalid: it is easy to guess.
@@ -105,11 +108,15 @@ def password_link(session: Session, actor: Actor, person: Person) -> str:
     """
     if not may_reset(session, actor, person):
         raise Forbidden("They hold a role that you could not give, so somebody who could must make their link.")
+    Args:
+        keep: the session in which they change it themselves, which goes on.
     secret = sign_in.make_link(session, LinkPurpose.SET_PASSWORD, sign_in.SET_PASSWORD_LINK, person_id=person.id)
     audit.record(session, actor, "person:link", "person", person.id)
     return secret
 
 
+    sign_in.end_all_sessions(session, person.id, but=keep)
+    sign_in.end_links(session, person.id)
 def give_role(
     session: Session, actor: Actor, person: Person, role: Role, place: Place, *, ends_at: datetime | None = None
 ) -> RoleAssignment:

@@ -156,6 +156,42 @@ def use_link(session: Session, purpose: LinkPurpose, secret: str) -> OneTimeLink
     return link
 
 
+def person_of_link(session: Session, purpose: LinkPurpose, secret: str) -> Person:
+    """Whom a link lets in, without using it up.
+
+    Raises:
+        NotFound: unknown, used or expired; or its person is suspended or has left. The four are never told apart.
+    """
+    return _let_in(session, peek_link(session, purpose, secret))
+
+
+def use_link_of(session: Session, purpose: LinkPurpose, secret: str) -> Person:
+    """Use a link up and give whom it lets in: of two at once, one wins.
+
+    Raises:
+        NotFound: as for `person_of_link`.
+    """
+    return _let_in(session, use_link(session, purpose, secret))
+
+
+def _let_in(session: Session, link: OneTimeLink) -> Person:
+    person = session.get(Person, link.person_id) if link.person_id is not None else None
+    if person is None or person.suspended_at is not None or person.left_at is not None:
+        raise NotFound
+    return person
+
+
+def end_links(session: Session, person_id: uuid.UUID) -> None:
+    """Stop the links of a person that are still on their way: those that sign in and those that choose a password."""
+    session.execute(
+        delete(OneTimeLink).where(
+            OneTimeLink.person_id == person_id,
+            OneTimeLink.purpose.in_([LinkPurpose.SIGN_IN, LinkPurpose.SET_PASSWORD, LinkPurpose.INVITATION]),
+            OneTimeLink.used_at.is_(None),
+        )
+    )
+
+
 def _working_link(purpose: LinkPurpose, secret: str) -> Select[OneTimeLink]:
     return select(OneTimeLink).where(
         OneTimeLink.purpose == purpose,

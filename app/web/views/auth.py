@@ -154,9 +154,9 @@ def account() -> Any:
         def act() -> bool:
             if not passwords.matches(person.password_hash, form.old_password.data or ""):
                 raise Invalid("Current password is wrong", fields={"old_password": "Current password is wrong"})
-            people.set_password(db_session, guard.actor(), person, form.password.data or "")
             browser = signed_in_session()
-            sign_in.end_all_sessions(db_session, person.id, but=browser.row_id if browser is not None else None)
+            keep = browser.row_id if browser is not None else None
+            people.set_password(db_session, guard.actor(), person, form.password.data or "", keep=keep)
             return True
 
         if form.attempt(act):

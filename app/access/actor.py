@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from app.access.actions import Action
@@ -86,9 +86,43 @@ ANONYMOUS = Actor(kind="anonymous", active=False)
 SYSTEM = Actor(kind="system", name="system", coverage={role: Coverage(everywhere=True) for role in Role})
 
 
+# Every request asks these, so they are built once.
+_PERSON = (
+    select(
+        Person.id,
+        Person.name,
+        Person.email,
+        Person.suspended_at,
+        Person.left_at,
+        Person.organisation_id,
+        Organisation.area_id,
+    )
+    .outerjoin(Organisation, Organisation.id == Person.organisation_id)
+    .where(Person.id == bindparam("person"))
+)
+_ROLES = (
+    select(RoleAssignment.role, RoleAssignment.area_id, RoleAssignment.organisation_id, Organisation.area_id)
+    .outerjoin(Organisation, Organisation.id == RoleAssignment.organisation_id)
+    .where(
+        RoleAssignment.person_id == bindparam("person"),
+        or_(RoleAssignment.ends_at.is_(None), RoleAssignment.ends_at > bindparam("now")),
+    )
+)
+_GROUPS = (
+    select(GroupMembership.group_id)
+    .join(Group, Group.id == GroupMembership.group_id)
+    .where(
+        GroupMembership.person_id == bindparam("person"),
+        or_(GroupMembership.ends_at.is_(None), GroupMembership.ends_at > bindparam("now")),
+        or_(Group.ends_at.is_(None), Group.ends_at > bindparam("now")),
+    )
+)
+_TREE = select(Area.id, Area.parent_id)
+
+
 def area_tree(session: Session) -> dict[uuid.UUID, uuid.UUID | None]:
     """Parent of each area; there are a few dozen areas at most."""
-    return {row.id: row.parent_id for row in session.execute(select(Area.id, Area.parent_id))}
+    return {row.id: row.parent_id for row in session.execute(_TREE)}
 
 
 def with_wider(area_ids: Iterable[uuid.UUID], tree: dict[uuid.UUID, uuid.UUID | None]) -> frozenset[uuid.UUID]:
@@ -114,41 +148,15 @@ def load(session: Session, person_id: uuid.UUID, now: datetime) -> Actor:
     A person who is unknown, suspended or has left becomes an actor who may do nothing. A group that has ended has nobody
     in it.
     """
-    person = session.execute(
-        select(
-            Person.id,
-            Person.name,
-            Person.email,
-            Person.suspended_at,
-            Person.left_at,
-            Person.organisation_id,
-            Organisation.area_id,
-        )
-        .outerjoin(Organisation, Organisation.id == Person.organisation_id)
-        .where(Person.id == person_id)
-    ).one_or_none()
+    asked = {"person": person_id, "now": now}
+    person = session.execute(_PERSON, asked).one_or_none()
     if person is None:
         return ANONYMOUS
     if any(stopped is not None and stopped <= now for stopped in (person.suspended_at, person.left_at)):
         return ANONYMOUS
     tree = area_tree(session)
-    roles = session.execute(
-        select(RoleAssignment.role, RoleAssignment.area_id, RoleAssignment.organisation_id, Organisation.area_id)
-        .outerjoin(Organisation, Organisation.id == RoleAssignment.organisation_id)
-        .where(
-            RoleAssignment.person_id == person_id,
-            or_(RoleAssignment.ends_at.is_(None), RoleAssignment.ends_at > now),
-        )
-    ).all()
-    groups = session.scalars(
-        select(GroupMembership.group_id)
-        .join(Group, Group.id == GroupMembership.group_id)
-        .where(
-            GroupMembership.person_id == person_id,
-            or_(GroupMembership.ends_at.is_(None), GroupMembership.ends_at > now),
-            or_(Group.ends_at.is_(None), Group.ends_at > now),
-        )
-    ).all()
+    roles = session.execute(_ROLES, asked).all()
+    groups = session.scalars(_GROUPS, asked).all()
     coverage: dict[Role, Coverage] = {}
     sits_in: set[uuid.UUID] = set()
     organisations: set[uuid.UUID] = set()

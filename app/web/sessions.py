@@ -38,6 +38,7 @@ class ServerSession(CallbackDict, SessionMixin):  # type: ignore[type-arg]
         self.person_id: uuid.UUID | None = row.person_id
         self.embed_material_id: uuid.UUID | None = row.embed_material_id
         self.expires_at: datetime = row.expires_at
+        self.seen_at: datetime = row.seen_at
         self.modified = False
         self.accessed = True
 
@@ -91,15 +92,10 @@ class DatabaseSessions(SecureCookieSessionInterface):
             super().save_session(app, session, response)
             return
         now = clock.now()
-        values: dict[str, Any] = {}
-        if session.modified:
-            values["payload"] = dict(session)
-        conditions = [WebSession.id == session.row_id]
-        if not values:
-            conditions.append(WebSession.seen_at < now - SEEN_EVERY)
-        values["seen_at"] = now
-        db.session.execute(update(WebSession).where(*conditions).values(**values))
-        db.session.commit()
+        values: dict[str, Any] = {"payload": dict(session)} if session.modified else {}
+        if values or session.seen_at < now - SEEN_EVERY:
+            db.session.execute(update(WebSession).where(WebSession.id == session.row_id).values(seen_at=now, **values))
+            db.session.commit()
         response.vary.add("Cookie")
 
     def start(self, response: BaseResponse, token: str) -> None:

@@ -31,6 +31,15 @@ class Forbidden(VignetteError):
     code = "forbidden"
 
 
+class ProofNeeded(Forbidden):
+    """Only after a second factor, or a proof from the last few minutes, was shown in this session."""
+
+    code = "second-factor"
+
+    def __init__(self, sentence: str = "Show that it is you first: a second factor is needed for this.") -> None:
+        super().__init__(sentence)
+
+
 class NotSignedIn(VignetteError):
     """The actor is nobody yet."""
 

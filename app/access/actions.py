@@ -37,6 +37,9 @@ class Action(enum.StrEnum):
     PEOPLE_ADMINISTER = "people:administer"
     WORK_VIEW = "work:view"
     OWN_ACCOUNT = "account:own"
+    #: what is left to somebody who has not shown a second factor yet: to show one, or to set up the first
+    PROVE = "account:prove"
+    FACTORS = "account:factors"
 
 
 #: Scopes that an API token can be given. `all` is whatever its person may do.

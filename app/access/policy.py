@@ -128,6 +128,8 @@ CAPABILITIES: dict[Action, tuple[Role, ...]] = {
     Action.PEOPLE_ADMINISTER: (Role.ADMIN,),
     Action.WORK_VIEW: (Role.ADMIN,),
     Action.OWN_ACCOUNT: (),
+    Action.PROVE: (),
+    Action.FACTORS: (),
 }
 
 

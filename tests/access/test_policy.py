@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
@@ -14,37 +12,14 @@ from app.access import ANONYMOUS, SCOPES, SYSTEM, Action, policy
 from app.db.cases import Case
 from app.db.materials import Material
 from app.db.people import Group, Person
-from app.db.places import Organisation
+from app.db.places import Area, Organisation
 from app.db.recordings import Recording
 from app.errors import Forbidden, NotFound
-from tests.access.reference import Facts, Reference
+from tests.access.questions import QUESTIONS
+from tests.access.reference import Reference
 from tests.access.worlds import random_world
 
-WORLDS = 10
-
-Ask = Callable[[Reference, Any, Any], bool]
-#: each action on a row: how the reference answers it, and the rows it is asked about
-QUESTIONS: dict[Action, tuple[Ask, Callable[[Facts], Any]]] = {
-    Action.RECORDING_VIEW: (lambda r, p, x: r.recording(p, x, "view"), lambda f: f.recordings),
-    Action.RECORDING_MANAGE: (lambda r, p, x: r.recording(p, x, "manage"), lambda f: f.recordings),
-    Action.RECORDING_EDIT: (lambda r, p, x: r.recording(p, x, "edit"), lambda f: f.recordings),
-    Action.RECORDING_PUBLISH: (lambda r, p, x: r.recording(p, x, "publish"), lambda f: f.recordings),
-    Action.RECORDING_DOWNLOAD: (lambda r, p, x: r.recording(p, x, "download"), lambda f: f.recordings),
-    Action.RECORDING_EVALUATE: (lambda r, p, x: r.recording(p, x, "evaluate"), lambda f: f.recordings),
-    Action.CASE_VIEW: (lambda r, p, x: r.case(p, x, "view"), lambda f: f.cases),
-    Action.CASE_EDIT: (lambda r, p, x: r.case(p, x, "edit"), lambda f: f.cases),
-    Action.CASE_RECORD: (lambda r, p, x: r.case(p, x, "record"), lambda f: f.cases),
-    Action.CASE_SHARE: (lambda r, p, x: r.case(p, x, "share"), lambda f: f.cases),
-    Action.MATERIAL_VIEW: (lambda r, p, x: r.material(p, x, "view"), lambda f: f.materials),
-    Action.MATERIAL_EDIT: (lambda r, p, x: r.material(p, x, "edit"), lambda f: f.materials),
-    Action.PERSON_ADMINISTER: (lambda r, p, x: r.administers_person(p, x), lambda f: f.people),
-    Action.ORGANISATION_ADMINISTER: (lambda r, p, x: r.administers_place(p, ("org", x)), lambda f: f.org_area),
-    Action.GROUP_ADMINISTER: (lambda r, p, x: r.administers_place(p, f_place(r, x)), lambda f: f.groups),
-}
-
-
-def f_place(reference: Reference, group: Any) -> Any:
-    return reference.facts.groups[group]["place"]
+WORLDS = 6
 
 
 def test_every_row_action_is_asked() -> None:
@@ -86,7 +61,7 @@ def test_list_single_explain_and_reference_agree(session: Session) -> None:
                             policy.require(session, who, action, table, row_id, facts.now)
         session.rollback()
     # the worlds must ask real questions: neither nearly all yes nor nearly all no
-    assert checks > 5_000
+    assert checks > 3_000
     assert 0.05 < allowed / checks < 0.6
 
 
@@ -103,7 +78,7 @@ def test_nobody_and_system(session: Session) -> None:
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_a_token_only_narrows(session: Session, scope: str) -> None:
-    for seed in range(5):
+    for seed in range(3):
         facts = random_world(session, seed)
         for person in facts.people:
             whole = access.load(session, person, facts.now)
@@ -119,7 +94,7 @@ def test_a_token_only_narrows(session: Session, scope: str) -> None:
 
 def test_an_embed_sees_its_own_material_only(session: Session) -> None:
     seen = 0
-    for seed in range(30):
+    for seed in range(8):
         facts = random_world(session, seed)
         for person in facts.people:
             whole = access.load(session, person, facts.now)
@@ -135,10 +110,10 @@ def test_an_embed_sees_its_own_material_only(session: Session) -> None:
                 assert not list(session.scalars(policy.visible(embed, Action.CASE_VIEW, facts.now)))
                 seen += len(recordings)
         session.rollback()
-    assert seen > 20
+    assert seen > 5
 
 
 def test_a_row_of_another_kind_is_a_programming_error(session: Session) -> None:
     with pytest.raises(TypeError):
         policy.require(session, SYSTEM, Action.CASE_VIEW, Recording, uuid.uuid4(), access.actor.datetime.now())
-    assert {p.table for p in policy.POLICIES.values()} == {Case, Recording, Material, Person, Organisation, Group}
+    assert {p.table for p in policy.POLICIES.values()} == {Case, Recording, Material, Person, Area, Organisation, Group}

@@ -64,6 +64,8 @@ class RoleAssignment(WithId, Base):
     #: when an admin last said that it is still right (re-certification); until then its creation counts
     confirmed_at: Mapped[datetime | None]
     confirmed_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
+    #: what keeps it: empty for people, `openid:<key>` for a provider's rules, which take it away when they fit no more
+    source: Mapped[str] = mapped_column(String(64), default="", server_default="")
 
     person: Mapped[Person] = relationship(back_populates="roles", foreign_keys=[person_id])
     area: Mapped[Area | None] = relationship()

@@ -98,6 +98,17 @@ class Identity(WithId, Base):
     person: Mapped[Person] = relationship()
 
 
+class SignInAttempt(Base):
+    """That somebody went to an OpenID provider and has not come back. It is taken once: a callback that is replayed
+    finds nothing, even with a cookie that is replayed too."""
+
+    __tablename__ = "sign_in_attempts"
+
+    state_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    provider: Mapped[str] = mapped_column(String(32))
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class FactorKind(enum.StrEnum):
     """What proves a person besides a password."""
 

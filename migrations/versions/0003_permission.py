@@ -115,6 +115,7 @@ def _people() -> None:
         op.f("fk_role_assignments_confirmed_by_id_people"),
         "role_assignments", "people", ["confirmed_by_id"], ["id"], ondelete="SET NULL",
     )  # fmt: skip
+    op.add_column("role_assignments", sa.Column("source", sa.String(64), server_default="", nullable=False))
     op.create_table(
         "group_managers",
         *_key("group_managers", "group_id", "groups"),
@@ -153,6 +154,14 @@ def _sign_in() -> None:
         sa.UniqueConstraint("issuer", "subject", name=op.f("uq_identities_issuer_subject")),
     )
     _index("identities", "person_id")
+    op.create_table(
+        "sign_in_attempts",
+        sa.Column("state_hash", sa.String(64), nullable=False),
+        sa.Column("provider", sa.String(32), nullable=False),
+        sa.Column("expires_at", AT, nullable=False),
+        sa.PrimaryKeyConstraint("state_hash", name=op.f("pk_sign_in_attempts")),
+    )
+    _index("sign_in_attempts", "expires_at")
     op.create_table(
         "second_factors",
         *_key("second_factors", "person_id", "people"),
@@ -315,7 +324,7 @@ def downgrade() -> None:
         "grants", "case_id", "right", "needs_approval", "approved_at", "refused_at", "reminded_at", "approved_by_id"
     )
     op.alter_column("grants", "recording_id", nullable=False)
-    for table in ("recovery_codes", "second_factors", "identities"):
+    for table in ("recovery_codes", "second_factors", "sign_in_attempts", "identities"):
         op.drop_table(table)
     op.execute("DELETE FROM one_time_links WHERE purpose IN ('invitation', 'sign-in')")
     op.drop_constraint(op.f("ck_one_time_links_purpose"), "one_time_links", type_="check")
@@ -324,7 +333,7 @@ def downgrade() -> None:
     )
     _drop_columns("web_sessions", "address", "method", "second_factor_at", "view_as_id", "view_as_until")
     op.drop_table("group_managers")
-    _drop_columns("role_assignments", "confirmed_at", "confirmed_by_id")
+    _drop_columns("role_assignments", "confirmed_at", "confirmed_by_id", "source")
     _drop_columns("groups", "ends_at")
     _drop_columns("organisations", "closed_at")
     _drop_columns("people", "left_at")

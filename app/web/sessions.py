@@ -37,7 +37,9 @@ class ServerSession(CallbackDict, SessionMixin):  # type: ignore[type-arg]
         self.row_id: uuid.UUID = row.id
         self.person_id: uuid.UUID | None = row.person_id
         self.embed_material_id: uuid.UUID | None = row.embed_material_id
+        self.created_at: datetime = row.created_at
         self.expires_at: datetime = row.expires_at
+        self.second_factor_at: datetime | None = row.second_factor_at
         self.seen_at: datetime = row.seen_at
         self.modified = False
         self.accessed = True

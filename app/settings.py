@@ -49,6 +49,11 @@ class Settings:
     database_url: str = _setting(
         "", "PostgreSQL 15 or newer, postgresql://...; empty: one is started in DATA", secret=True
     )
+    owner_database_url: str = _setting(
+        "",
+        "the same database as the role that owns it, for migrations, backups and restores; empty: as DATABASE_URL",
+        secret=True,
+    )
     s3_endpoint: str = _setting("", "S3 endpoint as the server reaches it; empty: one is started in DATA")
     s3_public_endpoint: str = _setting("", "S3 endpoint as browsers reach it; empty: the same as S3_ENDPOINT")
     s3_bucket: str = _setting("vignette", "bucket; made when it is missing")
@@ -73,15 +78,15 @@ class Settings:
     session_idle_minutes: int = _setting(60, "a session ends after this long without a request")
     session_hours: int = _setting(12, "a session ends after this long in any case")
     link_seconds: int = _setting(60, "life of a presigned S3 address, at most 60")
+    smtp_url: str = _setting(
+        "", "mail server, e.g. smtp+starttls://user:password@host:587; empty: no mail is sent", secret=True
+    )
+    mail_from: str = _setting("", "address that mail comes from, e.g. vignette@trust.example; needed with SMTP_URL")
     trusted_proxies: int = _setting(0, "how many reverse proxies stand in front and set X-Forwarded-*")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     metrics_token: str = _setting(
         "", "bearer token that /metrics asks for; empty: only loopback may read it", secret=True
     )
-    smtp_url: str = _setting(
-        "", "mail server, e.g. smtp+starttls://user:password@host:587; empty: no mail is sent", secret=True
-    )
-    mail_from: str = _setting("", "address that mail comes from, e.g. vignette@trust.example; needed with SMTP_URL")
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -93,11 +98,6 @@ class Settings:
             raise Misconfigured(f"{PREFIX}LINK_SECONDS must be from 1 to 60.")
         if not 0 < self.port < 65536:
             raise Misconfigured("PORT must be from 1 to 65535.")
-
-    # -- reading -------------------------------------------------------------------------------------------------
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         if self.smtp_url:
             smtp.parse(self.smtp_url)
             if not _ADDRESS.fullmatch(self.mail_from):
@@ -105,6 +105,11 @@ class Settings:
                     f"{PREFIX}MAIL_FROM must be an email address, like vignette@trust.example, because "
                     f"{PREFIX}SMTP_URL is set."
                 )
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Settings as the given environment states them; unknown `VIGNETTE_` names are refused, so that a typing
         error cannot silently switch a protection off."""
         hints = get_type_hints(cls)
@@ -135,6 +140,8 @@ class Settings:
         if not path.exists():
             return self
         known: dict[str, Any] = json.loads(path.read_text())
+        if self.database_url:  # another database than the one that the file's owner owns
+            known.pop("owner_database_url", None)
         blanks = {k: v for k, v in known.items() if k in _EMBEDDED_FIELDS and not getattr(self, k)}
         return replace(self, **blanks)
 
@@ -163,13 +170,22 @@ class Settings:
     @property
     def sqlalchemy_url(self) -> str:
         """The database address with the driver named, as SQLAlchemy wants it."""
-        scheme, _, rest = self.database_url.partition("://")
-        return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else self.database_url
+        return _with_driver(self.database_url)
 
     @property
     def libpq_url(self) -> str:
         """The database address as libpq wants it."""
         return "postgresql://" + self.database_url.partition("://")[2]
+
+    @property
+    def owner_sqlalchemy_url(self) -> str:
+        """The owner's database address with the driver named."""
+        return _with_driver(self.owner_database_url or self.database_url)
+
+    @property
+    def owner_libpq_url(self) -> str:
+        """The owner's database address as libpq wants it."""
+        return "postgresql://" + (self.owner_database_url or self.database_url).partition("://")[2]
 
     def check_complete(self) -> None:
         """Stop with a sentence when something needed for serving is missing or weak.
@@ -190,7 +206,12 @@ class Settings:
             )
 
 
-_EMBEDDED_FIELDS = ("database_url", "s3_endpoint", "s3_access_key", "s3_secret_key", "secret_key")
+_EMBEDDED_FIELDS = ("database_url", "owner_database_url", "s3_endpoint", "s3_access_key", "s3_secret_key", "secret_key")
+
+
+def _with_driver(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
 
 
 def _parse(variable: str, kind: Any, raw: str) -> Any:

@@ -1,4 +1,4 @@
-"""Where Alembic meets the application: the core's own engine and tables; Procrastinate's tables are left to it."""
+"""Where Alembic meets the application: its tables, migrated as the role that owns them; Procrastinate's are left to it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import Any
 
 from alembic import context
 from flask import current_app
+from sqlalchemy import NullPool, create_engine
 
+from app.core import Core
 from app.db import Base
+from app.embedded import roles
 
 
 def include_object(_item: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
@@ -16,8 +19,11 @@ def include_object(_item: Any, name: str | None, kind: str, _reflected: bool, _c
 
 
 def run() -> None:
-    """Migrate in one transaction, one migrator at a time."""
-    engine = current_app.extensions["migrate"].db.engine
+    """Migrate in one transaction, one migrator at a time, and give the application's role its rights in the same."""
+    core: Core = current_app.extensions["vignette"]
+    settings = core.settings
+    options = current_app.config["SQLALCHEMY_ENGINE_OPTIONS"]["connect_args"]
+    engine = create_engine(settings.owner_sqlalchemy_url, poolclass=NullPool, connect_args=options)
     with engine.connect() as connection:
         context.configure(
             connection=connection,
@@ -28,6 +34,8 @@ def run() -> None:
         with context.begin_transaction():
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(713705)")
             context.run_migrations()
+            if settings.owner_database_url and (role := roles.named_in(settings.libpq_url)):
+                roles.give(connection.connection.driver_connection, role)
 
 
 run()

@@ -82,7 +82,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 def template_database(services: Services) -> str:
     """Name of a database that is migrated and seeded: each test's own database is a copy of it."""
     url = services.create_database("template_vignette")
-    core = build_core(replace(services.settings, database_url=url))
+    core = build_core(replace(services.settings, database_url=url, owner_database_url=services.owner_url(url)))
     with core.app.app_context():
         flask_migrate.upgrade()
     with core.session() as session:
@@ -101,10 +101,11 @@ def storage(services: Services, template_database: str) -> Storage:
 
 @pytest.fixture
 def settings(services: Services, template_database: str, tmp_path: Any) -> Iterator[Settings]:
-    """Complete settings over a database of the test's own."""
+    """Complete settings over a database of the test's own: the application's role, and the one that owns it."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     url = services.create_database(name, template=template_database)
-    yield replace(services.settings, database_url=url, data=tmp_path / "data")
+    owner = services.owner_url(url)
+    yield replace(services.settings, database_url=url, owner_database_url=owner, data=tmp_path / "data")
     services.drop_database(name)
 
 

@@ -16,6 +16,7 @@ from app.settings import INSTANCE_FILE, PREFIX, Settings, new_secret
 
 COMPLETE: dict[str, Any] = {
     "database_url": "postgresql://me:word@db.example/vignette",
+    "owner_database_url": "postgresql://owner:word@db.example/vignette",
     "s3_endpoint": "https://s3.example",
     "s3_access_key": "key",
     "s3_secret_key": "secret",
@@ -89,7 +90,8 @@ def test_the_instance_file_fills_blanks_only(tmp_path: Path) -> None:
     filled = Settings.load({"DATA": str(tmp_path)})
     assert filled == Settings(data=tmp_path, **COMPLETE)
     mine = "postgresql://mine@elsewhere/x"
-    assert Settings.load({"DATA": str(tmp_path), "VIGNETTE_DATABASE_URL": mine}).database_url == mine
+    elsewhere = Settings.load({"DATA": str(tmp_path), "VIGNETTE_DATABASE_URL": mine})
+    assert (elsewhere.database_url, elsewhere.owner_database_url) == (mine, ""), "that owner owns another database"
 
 
 def test_addresses_name_their_driver() -> None:
@@ -97,6 +99,11 @@ def test_addresses_name_their_driver() -> None:
         settings = Settings(database_url=f"{scheme}://me@db/x")
         assert settings.sqlalchemy_url == "postgresql+psycopg://me@db/x"
         assert settings.libpq_url == "postgresql://me@db/x"
+        assert settings.owner_sqlalchemy_url == settings.sqlalchemy_url
+        assert settings.owner_libpq_url == settings.libpq_url
+        apart = Settings(database_url=f"{scheme}://me@db/x", owner_database_url=f"{scheme}://owner@db/x")
+        assert apart.owner_sqlalchemy_url == "postgresql+psycopg://owner@db/x"
+        assert (apart.owner_libpq_url, apart.libpq_url) == ("postgresql://owner@db/x", "postgresql://me@db/x")
 
 
 def test_cookies_are_secure_only_where_people_come_by_https() -> None:

@@ -30,12 +30,17 @@ class Action(enum.StrEnum):
     ORGANISATION_ADMINISTER = "organisation:administer"
     GROUP_ADMINISTER = "group:administer"
     GROUP_MANAGE = "group:manage"
+    # on one grant, or one request for one
+    GRANT_KEEP = "grant:keep"
+    GRANT_APPROVE = "grant:approve"
+    REQUEST_ANSWER = "request:answer"
     # for the actor alone
     CASE_CREATE = "case:create"
     RECORDING_CREATE = "recording:create"
     MATERIAL_CREATE = "material:create"
     PEOPLE_ADMINISTER = "people:administer"
     WORK_VIEW = "work:view"
+    AUDIT_VIEW = "audit:view"
     OWN_ACCOUNT = "account:own"
     #: what is left to somebody who has not shown a second factor yet: to show one, or to set up the first
     PROVE = "account:prove"

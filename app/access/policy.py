@@ -127,6 +127,7 @@ CAPABILITIES: dict[Action, tuple[Role, ...]] = {
     Action.MATERIAL_CREATE: rules.MAKERS,
     Action.PEOPLE_ADMINISTER: (Role.ADMIN,),
     Action.WORK_VIEW: (Role.ADMIN,),
+    Action.AUDIT_VIEW: (Role.ADMIN, Role.CUSTODIAN),
     Action.OWN_ACCOUNT: (),
     Action.PROVE: (),
     Action.FACTORS: (),

@@ -148,8 +148,10 @@ def restore(folder: Path, force: bool, json_: bool) -> None:
 
 def _instance(core: Core) -> Instance:
     from app.domain.backup import Instance
+    from app.embedded import roles
 
-    return Instance(core.session, core.settings.libpq_url, core.storage)
+    settings = core.settings
+    return Instance(core.session, settings.owner_libpq_url, core.storage, roles.named_in(settings.libpq_url))
 
 
 def _check_known(settings: Settings, revision: str) -> None:

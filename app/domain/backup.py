@@ -42,11 +42,13 @@ _SAY_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Instance:
-    """What is copied or replaced: database sessions, the database's address for PostgreSQL's programs, storage."""
+    """What is copied or replaced: database sessions, the database's address as its owner for PostgreSQL's programs,
+    storage. `role` is the application's, where the owner is another."""
 
     sessions: Sessions
     database_url: str
     storage: Storage
+    role: str = ""
 
 
 @dataclass
@@ -267,7 +269,7 @@ def restore(
             if stored.sha256 != entry.sha256:
                 raise Invalid(f"The backup was changed meanwhile: {entry.name}.")
         say("Putting the database back.")
-        dump.load(client, instance.database_url, folder.path / manifest.database.name)
+        dump.load(client, instance.database_url, folder.path / manifest.database.name, role=instance.role)
 
 
 def check_empty(instance: Instance) -> None:

@@ -18,7 +18,7 @@ import imageio_ffmpeg
 import psycopg
 
 from app import clock
-from app.embedded import home, postgres, processes, seaweedfs
+from app.embedded import home, postgres, processes, roles, seaweedfs
 from app.embedded.instance import is_running, without_embedded
 from app.embedded.s3probe import Probe
 from app.errors import VignetteError
@@ -213,6 +213,7 @@ def _database(settings: Settings, migrations_behind: Callable[[Settings], str]) 
     try:
         with psycopg.connect(settings.libpq_url, connect_timeout=5) as connection:
             version = connection.info.server_version // 10000
+            changeable = roles.may_change_audit(connection)
     except psycopg.Error as error:
         yield Finding("database", Level.WRONG, f"The database does not answer: {str(error).strip().splitlines()[-1]}")
         return
@@ -227,6 +228,15 @@ def _database(settings: Settings, migrations_behind: Callable[[Settings], str]) 
     except VignetteError as error:
         behind = str(error)
     yield Finding("migrations", Level.WRONG if behind else Level.OK, behind or "The database is at the newest version.")
+    if changeable:
+        yield Finding(
+            "audit-role",
+            Level.NOTE,
+            "The application's database role could change the audit. Give the database another owner and name that one in "
+            "VIGNETTE_OWNER_DATABASE_URL: see docs/deploy.md.",
+        )
+    elif not behind:
+        yield Finding("audit-role", Level.OK, "The application's database role can add to the audit and not change it.")
 
 
 def _storage(settings: Settings) -> Iterator[Finding]:

@@ -29,7 +29,8 @@ _PROGRAMS = ("pg_dump", "pg_restore", "psql")
 _PLAIN = ("--no-owner", "--no-privileges")
 _CUT_OFF_OTHERS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+    "WHERE datname = current_database() AND usename IN (current_user, %s) AND pid <> pg_backend_pid() "
+    "AND pg_has_role(usesysid, 'USAGE')"
 )
 _PRELUDE = b"BEGIN;\nSET LOCAL client_min_messages = warning;\nDROP SCHEMA public CASCADE;\nCREATE SCHEMA public;\n"
 
@@ -113,9 +114,14 @@ def dump(client: Client, url: str, snapshot: str, target: Path, *, without_rows:
         program.finish()
 
 
-def load(client: Client, url: str, file: Path) -> None:
+def load(client: Client, url: str, file: Path, *, role: str = "") -> None:
     """Put the contents of a dump in place of all that is in the schema `public`, in one transaction: when it fails, or
     is killed, all is as before. Other sessions of our role are cut off, since what they remember is gone.
+
+    Args:
+        url: the database as its owner.
+        role: the application's role, whose sessions are cut off too. It has no rights to what was loaded until they are
+            given to it (see `app.embedded.roles`).
 
     Raises:
         Misconfigured: the role may not replace the schema.
@@ -123,7 +129,7 @@ def load(client: Client, url: str, file: Path) -> None:
     """
     with _connected(url) as connection:
         _check_owner(connection)
-        connection.execute(_CUT_OFF_OTHERS)
+        connection.execute(_CUT_OFF_OTHERS, [role])
     with (
         _Program(client.bin / "pg_restore", [*_PLAIN, "--file=-", str(file)], None) as script,
         _Program(
@@ -138,7 +144,7 @@ def load(client: Client, url: str, file: Path) -> None:
             words.write(b"\nCOMMIT;\n")
         database.finish()
     with _connected(url) as connection:
-        connection.execute(_CUT_OFF_OTHERS)
+        connection.execute(_CUT_OFF_OTHERS, [role])
 
 
 def _check_owner(connection: psycopg.Connection) -> None:

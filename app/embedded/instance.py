@@ -29,7 +29,7 @@ from app.embedded.seaweedfs import SeaweedFS
 from app.errors import Conflict, Unavailable
 from app.settings import INSTANCE_FILE, Settings, new_secret
 
-_DATABASE = ("database_url",)
+_DATABASE = ("database_url", "owner_database_url")
 _STORAGE = ("s3_endpoint", "s3_access_key", "s3_secret_key")
 _FILLED = (*_DATABASE, *_STORAGE, "secret_key")
 _WAIT_SECONDS = 180
@@ -119,7 +119,7 @@ class Instance:
         if not self.given.secret_key:
             values["secret_key"] = self._secret_key
         if self.postgres is not None:
-            values |= {"database_url": self.postgres.url}
+            values |= dict(zip(_DATABASE, (self.postgres.url, self.postgres.owner_url), strict=True))
         if (storage := self.seaweedfs) is not None:
             keys = storage.access_key, storage.secret_key
             values |= dict(zip(_STORAGE, (storage.endpoint, *keys), strict=True))

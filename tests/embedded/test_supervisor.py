@@ -170,7 +170,7 @@ def test_a_whole_instance_and_commands_beside_it(data: Path) -> None:
             assert first.process.stdin is not None
             first.process.stdin.write("\n")
             first.process.stdin.flush()
-            with psycopg.connect(address) as connection:
+            with psycopg.connect(Settings(data=data).completed().owner_database_url) as connection:
                 connection.execute("CREATE TABLE kept (word text)")
                 connection.execute("INSERT INTO kept VALUES ('before')")
             second.process.communicate("\n", timeout=_SECONDS)
@@ -183,7 +183,7 @@ def test_a_whole_instance_and_commands_beside_it(data: Path) -> None:
         run.until(what="ready", link="/first-admin/x")
         complete = Settings(data=data).completed()
         complete.check_complete()
-        with psycopg.connect(complete.database_url) as connection:
+        with psycopg.connect(complete.owner_database_url) as connection:
             assert connection.execute("SELECT word FROM kept").fetchall() == [("before",)]
             server = connection.execute("SELECT pg_postmaster_start_time()").fetchone()
         # A command uses what runs.
@@ -195,7 +195,7 @@ def test_a_whole_instance_and_commands_beside_it(data: Path) -> None:
         os.kill(postmaster, signal.SIGKILL)
         run.until(what="say", sentence="PostgreSQL was ended by signal SIGKILL.")
         run.until(what="say", sentence="PostgreSQL was started again.")
-        with psycopg.connect(complete.database_url) as connection:
+        with psycopg.connect(complete.owner_database_url) as connection:
             assert connection.execute("SELECT pg_postmaster_start_time()").fetchone() != server
             assert connection.execute("SELECT word FROM kept").fetchall() == [("before",)]
         # Killed itself, it leaves no service behind.

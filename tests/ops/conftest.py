@@ -23,6 +23,7 @@ from app.db.recordings import Artefact, ArtefactKind, RecordingState, Upload
 from app.db.runs import StageRun, StageState
 from app.domain import runs, sign_in
 from app.domain.backup import Instance
+from app.embedded import roles
 from app.settings import PREFIX, Settings
 from app.storage import keys
 from app.storage.s3 import Storage
@@ -139,7 +140,8 @@ def instance(core: Core) -> Instance:
 
 def instance_of(core: Core) -> Instance:
     """A core as backup and restore take it."""
-    return Instance(core.session, core.settings.libpq_url, core.storage)
+    settings = core.settings
+    return Instance(core.session, settings.owner_libpq_url, core.storage, roles.named_in(settings.libpq_url))
 
 
 @pytest.fixture
@@ -147,7 +149,7 @@ def fresh_core(services: Services, core: Core) -> Iterator[Core]:
     """Another instance: its database has no table yet. Its bucket is the same."""
     name = f"{core.settings.database_url.rpartition('/')[2]}_fresh"
     url = services.create_database(name)
-    made = build_core(replace(core.settings, database_url=url))
+    made = build_core(replace(core.settings, database_url=url, owner_database_url=services.owner_url(url)))
     yield made
     with made.app.app_context():
         db.session.remove()

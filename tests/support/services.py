@@ -23,7 +23,7 @@ import psycopg
 from psycopg import sql
 
 from app.embedded import processes
-from app.embedded.postgres import NAME, Postgres
+from app.embedded.postgres import OWNER, Postgres
 from app.embedded.seaweedfs import SeaweedFS
 from app.errors import Misconfigured
 from app.settings import Settings, new_secret
@@ -58,10 +58,11 @@ class Services:
             _remove(folder)
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Make a database owned by the application's role, as a copy of `template` where given (nobody may be
-        connected to that), and return its `postgresql://` address. One of the same name is replaced."""
+        """Make a database, as a copy of `template` where given (nobody may be connected to that), and return its
+        `postgresql://` address as the application's role, which owns nothing of it: see `owner_url`. One of the same
+        name is replaced."""
         made = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY FILE_COPY").format(
-            sql.Identifier(name), sql.Identifier(NAME), sql.Identifier(template or "template1")
+            sql.Identifier(name), sql.Identifier(OWNER), sql.Identifier(template or "template1")
         )
         with psycopg.connect(self.postgres.admin_url, autocommit=True) as connection:
             while self.dropped:
@@ -69,6 +70,14 @@ class Services:
             connection.execute(_drop(name))
             connection.execute(made)
         return f"{self.postgres.url.rpartition('/')[0]}/{name}"
+
+    def owner_url(self, url: str) -> str:
+        """The address of a database that was made here, as the role that owns it."""
+        return f"{self.postgres.owner_url.rpartition('/')[0]}/{url.rpartition('/')[2]}"
+
+    def admin_url(self, url: str) -> str:
+        """The address of a database that was made here, as the superuser."""
+        return f"{self.postgres.admin_url.rpartition('/')[0]}/{url.rpartition('/')[2]}"
 
     def drop_database(self, name: str) -> None:
         """Remove a database when the next one is made; those connected to it are cut off then.

@@ -27,6 +27,7 @@ _ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+")
 Delivery = Literal["auto", "redirect", "proxy"]
 CaptionEngine = Literal["faster-whisper", "openai-whisper", "none"]
 Brand = Literal["plain", "nhs", "organisation"]
+SecondFactor = Literal["required", "optional"]
 
 
 def _setting(default: Any, help_: str, *, secret: bool = False) -> Any:
@@ -77,6 +78,9 @@ class Settings:
     worker_light: int = _setting(2, "short jobs that one worker process runs at once")
     session_idle_minutes: int = _setting(60, "a session ends after this long without a request")
     session_hours: int = _setting(12, "a session ends after this long in any case")
+    second_factor: SecondFactor = _setting(
+        "required", "whether admins and custodians must show a second factor: required or optional"
+    )
     link_seconds: int = _setting(60, "life of a presigned S3 address, at most 60")
     smtp_url: str = _setting(
         "", "mail server, e.g. smtp+starttls://user:password@host:587; empty: no mail is sent", secret=True

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlalchemy.orm import Session
 
 from app.access.actor import Actor, Coverage
-from app.access.rules import placed_in
-from app.db.people import Role
-from app.db.places import Area, Organisation
+from app.access.rules import ADMINISTERS_PERSON, KEEPERS, placed_in
+from app.db.people import Person, Role, RoleAssignment
+from app.db.places import WIDTH, Area, Organisation
 
 #: For each role, the roles whose holder may give or take it.
 MAY_APPOINT: dict[Role, frozenset[Role]] = {
@@ -51,7 +52,7 @@ def may_appoint(
 
 def areas_within(session: Session, cover: Coverage) -> list[Area]:
     """The areas of the coverage, wider first, for a list to choose from."""
-    query = select(Area).order_by(Area.kind, Area.name)
+    query = select(Area).order_by(WIDTH, Area.name)
     if not cover.everywhere:
         query = query.where(Area.id.in_(cover.area_ids))
     return list(session.scalars(query))
@@ -66,3 +67,35 @@ def organisations_within(session: Session, cover: Coverage) -> list[Organisation
             .order_by(Organisation.name)
         )
     )
+
+
+def known_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
+    """People of whom the actor may know: themselves, those whom they administer, and those who belong to a place that
+    they cover as facilitator, admin or custodian, by their organisation or by a role."""
+    cover = actor.over(*KEEPERS)
+    if not actor.active or not cover:
+        return Person.id == actor.person_id if actor.active and actor.person_id is not None else false()
+    organisations = select(Organisation.id).where(placed_in(cover, Organisation.area_id, Organisation.id))
+    holders = select(RoleAssignment.person_id).where(
+        or_(RoleAssignment.ends_at.is_(None), RoleAssignment.ends_at > now),
+        placed_in(cover, RoleAssignment.area_id, RoleAssignment.organisation_id),
+    )
+    return or_(
+        Person.id == actor.person_id,
+        ADMINISTERS_PERSON.holds(actor, now),
+        Person.organisation_id.in_(organisations),
+        Person.id.in_(holders),
+    )
+
+
+def appointable(actor: Actor) -> ColumnElement[bool]:
+    """Roles that the actor may give and take: `may_appoint` over the rows of the table."""
+    parts: list[ColumnElement[bool]] = []
+    for role in Role:
+        holders = [held for held, given in MAY_APPOINT.items() if role in given]
+        within = placed_in(actor.over(*holders), RoleAssignment.area_id, RoleAssignment.organisation_id)
+        if role is Role.CUSTODIAN and actor.over(Role.ADMIN).everywhere:
+            parts.append(RoleAssignment.role == role)
+        else:
+            parts.append(and_(RoleAssignment.role == role, within))
+    return or_(false(), *parts)

@@ -40,13 +40,11 @@ def wider_areas() -> CTE:
     )
 
 
-def held_roles(now: datetime) -> CTE:
+def held_roles(now: datetime) -> Select[*tuple[Any, ...]]:
     """The roles in force at `now`: `person_id`, `role`, `area_id`, `organisation_id`."""
-    return (
-        select(RoleAssignment.person_id, RoleAssignment.role, RoleAssignment.area_id, RoleAssignment.organisation_id)
-        .where(or_(RoleAssignment.ends_at.is_(None), RoleAssignment.ends_at > now))
-        .cte("held")
-    )
+    return select(
+        RoleAssignment.person_id, RoleAssignment.role, RoleAssignment.area_id, RoleAssignment.organisation_id
+    ).where(or_(RoleAssignment.ends_at.is_(None), RoleAssignment.ends_at > now))
 
 
 def _row(rule: str, grant_id: Any, person_id: Any) -> Select[Any]:
@@ -79,7 +77,7 @@ def reached(recording_id: uuid.UUID, now: datetime) -> CTE:
 
     The audience is told as the grants name it, whether or not the recording is published: see `open_to_audience`.
     """
-    held, wider = held_roles(now), wider_areas()
+    held, wider = held_roles(now).cte("held"), wider_areas()
     here = Recording.id == recording_id
     grant = (
         select(Grant.id, Grant.area_id, Grant.organisation_id, Grant.group_id, Grant.person_id)

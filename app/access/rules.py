@@ -100,6 +100,11 @@ def _owns(table: Any) -> Predicate:
 
 def grant_reaches(actor: Actor, now: datetime) -> ColumnElement[bool]:
     """Grants in force at `now` whose audience the actor belongs to."""
+    return and_(grant_in_force(now), grant_names(actor))
+
+
+def grant_names(actor: Actor) -> ColumnElement[bool]:
+    """Grants whose audience the actor belongs to, in force or not."""
     audience: list[ColumnElement[bool]] = []
     if actor.audience_area_ids:
         audience.append(Grant.area_id.in_(actor.audience_area_ids))
@@ -109,7 +114,7 @@ def grant_reaches(actor: Actor, now: datetime) -> ColumnElement[bool]:
         audience.append(Grant.group_id.in_(actor.group_ids))
     if actor.person_id is not None:
         audience.append(Grant.person_id == actor.person_id)
-    return and_(grant_in_force(now), or_(*audience) if audience else false())
+    return or_(*audience) if audience else false()
 
 
 def grant_in_force(now: datetime) -> ColumnElement[bool]:

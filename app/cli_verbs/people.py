@@ -82,40 +82,25 @@ def token(email: str, scopes: tuple[str, ...], name: str, json_: bool) -> None:
 
 @verb("explain-access")
 @click.argument("email")
-@click.argument("recording")
-def explain_access(email: str, recording: str, json_: bool) -> None:
-    """Say whether a person may watch a recording, and by which rules."""
+@click.argument("thing", metavar="RECORDING")
+@click.option("--case", "of_case", is_flag=True, help="The id is of a case: say whether they may see that.")
+def explain_access(email: str, thing: str, of_case: bool, json_: bool) -> None:
+    """Say whether a person may watch a recording (or see a case), by which rules, and what is missing if not."""
     with server_data() as (_, session):
-        from app import access, clock
-        from app.access import Action, policy
+        from app.access import Action
+        from app.domain import explaining
         from app.errors import Invalid, NotFound
 
-        person = _person(session, email)
-        now = clock.now()
-        actor = access.load(session, person.id, now)
+        kind, action = ("case", Action.CASE_VIEW) if of_case else ("recording", Action.RECORDING_VIEW)
         try:
-            allowed, verdicts = policy.explain(
-                session, actor, Action.RECORDING_VIEW, as_id(recording, "recording"), now
-            )
+            found = explaining.answer(session, _person(session, email), action, as_id(thing, kind))
         except NotFound:
-            raise Invalid(f"There is no recording {recording}.") from None
-        suspended = person.suspended_at is not None
-        name = person.display_name
-    because = [v.sentence for v in verdicts if v.role == "allow" and v.holds]
-    lacking = [v.sentence for v in verdicts if v.role == "need" and not v.holds]
-    otherwise = [v.sentence for v in verdicts if v.role == "allow" and not v.holds]
-    if allowed:
-        lines = [f"{name} may watch this recording, because {'; and because '.join(because)}."]
-    elif suspended:
-        lines = [f"{name} may not watch this recording: the account is suspended."]
-    elif lacking:
-        lines = [f"{name} may not watch this recording: it is not so that {'; nor that '.join(lacking)}."]
-    else:
-        lines = [f"{name} may not watch this recording. Any one of these would open it, and none holds:"]
-        lines += [f"- {sentence}" for sentence in otherwise]
+            raise Invalid(f"There is no {kind} {thing}.") from None
     result = {
-        "allowed": allowed,
-        "sentences": lines,
-        "rules": [{"rule": v.rule, "sentence": v.sentence, "role": v.role, "holds": v.holds} for v in verdicts],
+        "allowed": found.allowed,
+        "sentences": found.sentences,
+        "missing": found.missing,
+        "rules": [{"rule": v.rule, "sentence": v.sentence, "role": v.role, "holds": v.holds} for v in found.verdicts],
     }
-    finish(result, "\n".join(lines), json_)
+    missing = ["For its audience to include them:", *(f"- {words}" for words in found.missing)] if found.missing else []
+    finish(result, "\n".join([*found.sentences, *missing]), json_)

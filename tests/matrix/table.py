@@ -201,6 +201,7 @@ SURFACES: tuple[Surface, ...] = (
     _post("share.again", "recording:publish", values=_GRANT, needs="grant"),
     _post("share.publish", "recording:publish"),
     _post("share.unpublish", "recording:publish"),
+    Surface("explaining.who", "recording:publish"),
     Surface("evaluations.results", "recording:manage", core=True),
     _post("evaluations.send", "recording:evaluate", form={"reflection": "x"}),
     # API of the recording, and where its work stands

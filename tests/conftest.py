@@ -22,9 +22,15 @@ from app.domain import vocabulary
 from app.settings import Settings
 from app.storage.s3 import Storage
 from tests.support.browser import chromium_path, launch
+from tests.support.figures import tell_matrix
 from tests.support.services import Services, start_services
 
 _numbers = itertools.count()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Figures that belong to the result."""
+    tell_matrix(terminalreporter)
 
 
 @pytest.fixture(scope="session", autouse=True)

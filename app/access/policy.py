@@ -15,18 +15,19 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Select, and_, case, false, or_, select, true
 from sqlalchemy.orm import Session
 
-from app.access import rules
+from app.access import rules, sharing
 from app.access.actions import Action
 from app.access.actor import Actor
 from app.access.rules import Rule
 from app.db.cases import Case
+from app.db.grants import AccessRequest, Grant
 from app.db.materials import Material
 from app.db.people import Group, Person, Role
 from app.db.places import Area, Organisation
 from app.db.recordings import Recording
 from app.errors import Forbidden, NotFound, NotSignedIn
 
-Row = TypeVar("Row", Case, Recording, Material, Person, Area, Organisation, Group)
+Row = TypeVar("Row", Case, Recording, Material, Person, Area, Organisation, Group, Grant, AccessRequest)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,19 @@ CASE_WITH_RECORDING = Rule(
     "has-recording",
     "it is live and they may watch a recording of it",
     rules.all_of(rules.CASE_IS_LIVE.holds, rules.case_has_recording(_view_recording)),
+)
+KEEPS_GRANT = Rule(
+    "keeps-grant",
+    "they may publish its recording, or share its case",
+    sharing.grant_on(
+        lambda actor, now: where(actor, Action.RECORDING_PUBLISH, now),
+        lambda actor, now: where(actor, Action.CASE_SHARE, now),
+    ),
+)
+KEEPS_REQUEST = Rule(
+    "keeps-recording",
+    "they may publish its recording",
+    sharing.request_for(lambda actor, now: where(actor, Action.RECORDING_PUBLISH, now)),
 )
 MAY_WATCH = Rule("may-watch", "they may watch it", _view_recording)
 MATERIAL_WHOLLY_VISIBLE = Rule(
@@ -111,6 +125,16 @@ POLICIES: dict[Action, Policy] = {
         need=(rules.EMBED_NAMES_MATERIAL,),
     ),
     Action.MATERIAL_EDIT: Policy(Material, Action.MATERIAL_VIEW, allow=(rules.OWNS_MATERIAL, rules.MATERIAL_MAKER)),
+    Action.GRANT_KEEP: Policy(Grant, Action.GRANT_KEEP, allow=(KEEPS_GRANT,)),
+    Action.GRANT_APPROVE: Policy(
+        Grant,
+        Action.GRANT_APPROVE,
+        allow=(sharing.ADMINISTERS_AUDIENCE,),
+        need=(sharing.WAITS, sharing.ASKED_BY_ANOTHER),
+    ),
+    Action.REQUEST_ANSWER: Policy(
+        AccessRequest, Action.REQUEST_ANSWER, allow=(KEEPS_REQUEST,), need=(sharing.IS_OPEN,)
+    ),
     Action.PERSON_ADMINISTER: Policy(Person, Action.PERSON_ADMINISTER, allow=(rules.ADMINISTERS_PERSON,)),
     Action.ORGANISATION_ADMINISTER: Policy(
         Organisation, Action.ORGANISATION_ADMINISTER, allow=(rules.ADMINISTERS_ORGANISATION,)

@@ -25,6 +25,7 @@ class Facts:
     grants: list[dict[str, Any]] = field(default_factory=list)
     materials: dict[Any, dict[str, Any]] = field(default_factory=dict)
     groups: dict[Any, dict[str, Any]] = field(default_factory=dict)
+    requests: dict[Any, dict[str, Any]] = field(default_factory=dict)
 
 
 class Reference:
@@ -185,6 +186,26 @@ class Reference:
         published = material["published_at"] is not None and material["published_at"] <= self.facts.now
         parts = material["recordings"]
         return makes or (published and bool(parts) and all(self.recording(person, r, "view") for r in parts))
+
+    def grant(self, person: Any, grant_id: Any, act: str) -> bool:
+        if not self.active(person):
+            return False
+        grant = next(g for g in self.facts.grants if g["id"] == grant_id)
+        if act == "keep":
+            kind, thing = grant["on"]
+            return (
+                self.recording(person, thing, "publish") if kind == "recording" else self.case(person, thing, "share")
+            )
+        waits = grant["needs_approval"] and grant["approved_at"] is None and grant["refused_at"] is None
+        over = grant["ends_at"] is not None and grant["ends_at"] <= self.facts.now
+        if not waits or grant["revoked_at"] is not None or over or grant["created_by"] == person:
+            return False
+        kind, target = grant["audience"]
+        return self.has_over(person, {"admin"}, (kind, target) if kind in ("area", "org") else (None, None))
+
+    def request(self, person: Any, request_id: Any) -> bool:
+        asked = self.facts.requests[request_id]
+        return self.active(person) and asked["open"] and self.recording(person, asked["recording"], "publish")
 
     def administers_person(self, person: Any, other: Any) -> bool:
         if not self.active(person):

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app import access
 from app.access import ANONYMOUS, SCOPES, SYSTEM, Action, policy
 from app.db.cases import Case
+from app.db.grants import AccessRequest, Grant
 from app.db.materials import Material
 from app.db.people import Group, Person
 from app.db.places import Area, Organisation
@@ -116,4 +117,14 @@ def test_an_embed_sees_its_own_material_only(session: Session) -> None:
 def test_a_row_of_another_kind_is_a_programming_error(session: Session) -> None:
     with pytest.raises(TypeError):
         policy.require(session, SYSTEM, Action.CASE_VIEW, Recording, uuid.uuid4(), access.actor.datetime.now())
-    assert {p.table for p in policy.POLICIES.values()} == {Case, Recording, Material, Person, Area, Organisation, Group}
+    assert {p.table for p in policy.POLICIES.values()} == {
+        Case,
+        Recording,
+        Material,
+        Person,
+        Area,
+        Organisation,
+        Group,
+        Grant,
+        AccessRequest,
+    }

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app import clock
 from app.db.cases import Case
-from app.db.grants import Grant
+from app.db.grants import AccessRequest, Grant
 from app.db.materials import Material, MaterialItem
 from app.db.people import Group, GroupManager, GroupMembership, Person, RoleAssignment
 from app.db.places import Area, Organisation
@@ -28,7 +28,7 @@ from tests.access.reference import Facts
 Rows = dict[type[Any], list[dict[str, Any]]]
 #: The order in which rows can be written.
 TABLES = (
-    Organisation, Person, RoleAssignment, Group, GroupMembership, GroupManager, Case, Recording, Grant, Material,
+    Organisation, Person, RoleAssignment, Group, GroupMembership, GroupManager, Case, Recording, Grant, AccessRequest, Material,
     MaterialItem,
 )  # fmt: skip
 
@@ -44,12 +44,13 @@ class Size:
     cases: int = 5
     recordings: int = 9
     grants: int = 22
+    requests: int = 4
     materials: int = 4
 
 
 WHOLE = Size()
 #: One asker, somebody else, and just enough around them for every rule to meet every other.
-SMALL = Size(areas=2, organisations=2, people=2, groups=1, cases=1, recordings=2, grants=3, materials=1)
+SMALL = Size(areas=2, organisations=2, people=2, groups=1, cases=1, recordings=2, grants=3, requests=1, materials=1)
 
 
 def parents_of(session: Session) -> dict[uuid.UUID, uuid.UUID | None]:
@@ -102,6 +103,8 @@ class _Draw:
         self.recordings()
         for _ in range(self.size.grants):
             self.grant()
+        for _ in range(self.size.requests):
+            self.request()
         for _ in range(self.size.materials):
             self.material()
         return self.facts, self.rows
@@ -211,8 +214,10 @@ class _Draw:
             ends = self.now + timedelta(days=1)
         if ends is not None and ends <= starts:
             ends = starts + timedelta(days=1)
-        needs = rnd.random() < 0.3
+        needs = rnd.random() < 0.4
         fact = {
+            "id": self.new(),
+            "created_by": rnd.choice([*self.ids, None, None]),
             "on": ("case", rnd.choice(list(self.facts.cases)))
             if by_case
             else ("recording", rnd.choice(list(self.facts.recordings))),
@@ -223,14 +228,15 @@ class _Draw:
             "revoked_at": self.moment(0.85),
             "needs_approval": needs,
             # what needs none may have been approved all the same, and what was refused approved before
-            "approved_at": self.moment(0.3 if needs else 0.9),
+            "approved_at": self.moment(0.5 if needs else 0.9),
             "refused_at": self.moment(0.85),
         }
         self.facts.grants.append(fact)
         kept = ("right", "starts_at", "ends_at", "revoked_at", "needs_approval", "approved_at", "refused_at")
         self.rows[Grant].append(
             {
-                "id": self.new(),
+                "id": fact["id"],
+                "created_by_id": fact["created_by"],
                 "recording_id": None if by_case else fact["on"][1],
                 "case_id": fact["on"][1] if by_case else None,
                 "reason": "because",
@@ -239,6 +245,30 @@ class _Draw:
                 "group_id": target if kind == "group" else None,
                 "person_id": target if kind == "person" else None,
                 **{name: fact[name] for name in kept},
+            }
+        )
+
+    def request(self) -> None:
+        request, recording = self.new(), self.rnd.choice(list(self.facts.recordings))
+        outcome = self.rnd.choice([None, None, "granted", "refused"])
+        self.facts.requests[request] = {"recording": recording, "open": outcome is None}
+        asker = self.new()  # somebody of whom nothing else is known, so that nobody asks twice
+        self.rows[Person].append(
+            {
+                "id": asker,
+                "email": f"{asker}@example.org",
+                "organisation_id": None,
+                "suspended_at": None,
+                "left_at": None,
+            }
+        )
+        self.rows[AccessRequest].append(
+            {
+                "id": request,
+                "recording_id": recording,
+                "person_id": asker,
+                "outcome": outcome,
+                "decided_at": None if outcome is None else self.now,
             }
         )
 

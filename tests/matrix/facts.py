@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app import clock
 from app.db.cases import Case
-from app.db.grants import Grant
+from app.db.grants import AccessRequest, Grant
 from app.db.materials import Material
 from app.db.people import Group, GroupMembership, Person, RoleAssignment
 from app.db.places import Area, Organisation
@@ -69,6 +69,8 @@ def read(session: Session) -> Facts:
     for grant in session.scalars(select(Grant)):
         facts.grants.append(
             {
+                "id": grant.id,
+                "created_by": grant.created_by_id,
                 "on": ("case", grant.case_id) if grant.case_id is not None else ("recording", grant.recording_id),
                 "right": grant.right.value,
                 "audience": _audience(grant),
@@ -80,6 +82,8 @@ def read(session: Session) -> Facts:
                 "refused_at": grant.refused_at,
             }
         )
+    for request in session.scalars(select(AccessRequest)):
+        facts.requests[request.id] = {"recording": request.recording_id, "open": request.outcome is None}
     for material in session.scalars(select(Material)):
         facts.materials[material.id] = {
             "place": _place(material),

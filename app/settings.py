@@ -81,6 +81,11 @@ class Settings:
     second_factor: SecondFactor = _setting(
         "required", "whether admins and custodians must show a second factor: required or optional"
     )
+    oidc_providers: str = _setting(
+        "",
+        "OpenID providers to sign in with: path of a TOML or JSON file, or the list itself; see sign-in.md",
+        secret=True,
+    )
     link_seconds: int = _setting(60, "life of a presigned S3 address, at most 60")
     smtp_url: str = _setting(
         "", "mail server, e.g. smtp+starttls://user:password@host:587; empty: no mail is sent", secret=True

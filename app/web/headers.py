@@ -15,7 +15,7 @@ from app.core import Core
 
 log = logging.getLogger("app.web.requests")
 #: Pages of the window in which a frame's viewer signs in: it must still know the frame that opened it.
-KEEPS_OPENER = frozenset({"embed.allow_frame", "auth.sign_in"})
+KEEPS_OPENER = frozenset({"embed.allow_frame", "auth.sign_in", "openid.start", "openid.finish"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 

@@ -25,6 +25,8 @@ PUBLIC = {
     "help.help",
     "help.privacy",
     "home.index",
+    "openid.finish",
+    "openid.start",
 }
 
 

@@ -13,7 +13,7 @@ from app import clock, logs
 from app.core import Core
 from app.db.recordings import Recording, RecordingState, Upload, UploadState
 from app.db.runs import Run
-from app.db.sign_in import IdempotencyKey, WebSession
+from app.db.sign_in import IdempotencyKey, LoginFailure, OneTimeLink, WebSession
 from app.domain.runs import UNFINISHED
 from app.storage import keys
 from workers.tidy import tidy
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 UPLOAD_LIFE = timedelta(days=7)
 ANSWER_LIFE = timedelta(days=1)
+#: Long after they have run out: who looks for what happened finds them for a while.
+LINKS_KEPT, FAILURES_KEPT = timedelta(days=30), timedelta(days=1)
 #: A run's objects are looked over again in this span after its end: a worker that was given up may have stored some late.
 TIDY_AFTER, TIDY_UNTIL = timedelta(minutes=15), timedelta(hours=2)
 _LOCK = 713707
@@ -51,6 +53,8 @@ def _purge(core: Core) -> None:
     with core.session() as session:
         now = clock.now()
         session.execute(delete(WebSession).where(WebSession.expires_at < now))
+        session.execute(delete(OneTimeLink).where(OneTimeLink.expires_at < now - LINKS_KEPT))
+        session.execute(delete(LoginFailure).where(LoginFailure.last_at < now - FAILURES_KEPT))
         session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - ANSWER_LIFE))
         session.execute(
             text(

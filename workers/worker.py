@@ -30,7 +30,7 @@ from app.domain import runs, stage_runs
 from app.errors import Unavailable
 from app.pipeline.spec import QUEUES, Queue
 from app.settings import Settings
-from workers import periodic
+from workers import mailing, periodic
 from workers.pulse import DATABASE_AWAY, Pulse
 from workers.registry import STAGES, Registry
 from workers.runner import Runner
@@ -53,6 +53,7 @@ class Timings:
     sweep: float = 4
     poll: float = 2
     upkeep: float = 600
+    mail: float = 2
     stop: float = 4
 
 
@@ -84,6 +85,7 @@ class Worker:
         self.status = 0
         self._stop = asyncio.Event()
         self._upkeep_guard = threading.Lock()
+        self._mail_guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.disk = Scratch(core.settings.data)
         self.pulse = Pulse(core, timings.beat, self.give_up)
@@ -100,13 +102,14 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
-        threads = sum(self._concurrency(queue) for queue in self.queues) + 4
+        threads = sum(self._concurrency(queue) for queue in self.queues) + 5
         self._loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="stage"))
         self.pulse.start()
         logs.event(log, "worker started", worker=self.name, queue=",".join(self.queues))
         tasks = [asyncio.create_task(self._consume(queue), name=queue) for queue in self.queues]
         tasks.append(asyncio.create_task(self._every(self.timings.sweep, self._sweep), name="sweep"))
         tasks.append(asyncio.create_task(self._every(self.timings.upkeep, self._upkeep), name="upkeep"))
+        tasks.append(asyncio.create_task(self._every(self.timings.mail, self._mail), name="mail"))
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         await self._wind_down(tasks)
@@ -147,16 +150,12 @@ class Worker:
         while not self._stop.is_set():
             pause = seconds
             try:
-                await asyncio.to_thread(self._counted, work)
+                await asyncio.to_thread(work)
             except (*_AWAY, Unavailable) as error:
                 logs.event(log, "upkeep must wait", logging.WARNING, code=type(error).__name__)
                 # nobody could give a sign of life meanwhile: wait until all have had the time for it
                 pause = max(seconds, self.timings.stalled)
             await self._pause(pause)
-
-    def _counted(self, work: Callable[[], None]) -> None:
-        with self._upkeep_guard:
-            work()
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -165,14 +164,21 @@ class Worker:
             return
 
     def _sweep(self) -> None:
-        with self.core.session() as session:
-            lost = stage_runs.recover(session, self.timings.stalled)
-        if lost:
-            logs.event(log, "stages taken from lost workers", logging.WARNING, count=lost)
-        self.disk.sweep(lambda ids: periodic.unfinished(self.core, ids))
+        with self._upkeep_guard:
+            with self.core.session() as session:
+                lost = stage_runs.recover(session, self.timings.stalled)
+            if lost:
+                logs.event(log, "stages taken from lost workers", logging.WARNING, count=lost)
+            self.disk.sweep(lambda ids: periodic.unfinished(self.core, ids))
 
     def _upkeep(self) -> None:
-        periodic.upkeep(self.core)
+        with self._upkeep_guard:
+            periodic.upkeep(self.core)
+
+    def _mail(self) -> None:
+        # A lock of its own: a slow mail server holds nothing else up
+        with self._mail_guard:
+            mailing.send_due(self.core, self._stop.is_set)
 
     async def _wind_down(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """Take no more jobs, stop the stages, give back what does not stop in time."""
@@ -186,7 +192,7 @@ class Worker:
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("a part of the worker broke", exc_info=error)
                 self.status = self.status or 1
-        stuck = bool(late) or self._upkeep_guard.locked()
+        stuck = bool(late) or self._upkeep_guard.locked() or self._mail_guard.locked()
         if late:
             self._leave_behind()
         self.pulse.end()

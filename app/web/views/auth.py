@@ -128,7 +128,7 @@ def set_password(secret: str) -> Any:
     if request.method == "POST":
 
         def act() -> Person:
-            people.set_password(db_session, entrance.actor_of(person), person, form.password.data or "")
+            # first, because a new password stops all links that are on their way
             sign_in.use_link(db_session, LinkPurpose.SET_PASSWORD, secret)
             return person
 

@@ -14,7 +14,7 @@ from app.db.people import Person
 from app.db.sign_in import ApiToken, LinkPurpose, WebSession
 from app.domain import audit, passwords, people, sign_in
 from app.errors import Invalid, NotFound, TooManyRequests
-from app.web import entrance, guard
+from app.web import entrance, guard, proofs
 from app.web.forms import Form, safe_next, text_field
 from app.web.sessions import signed_in_session
 
@@ -150,6 +150,8 @@ def account() -> Any:
     person = db_session.get_one(Person, guard.actor().person_id)
     form = ChangePasswordForm()
     if request.method == "POST":
+        if second_factors.has_any(db_session, person.id):
+            proofs.require_fresh()
 
         def act() -> bool:
             if not passwords.matches(person.password_hash, form.old_password.data or ""):

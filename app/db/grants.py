@@ -62,6 +62,8 @@ class Grant(WithId, Base):
     approved_at: Mapped[datetime | None]
     approved_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
     refused_at: Mapped[datetime | None]
+    #: what was said when it was approved or refused
+    answer: Mapped[str] = mapped_column(Text, default="", server_default="")
     #: when its owner was last told that it will end soon
     reminded_at: Mapped[datetime | None]
 
@@ -131,6 +133,10 @@ class AccessRequest(WithId, Base):
     outcome: Mapped[RequestOutcome | None] = mapped_column(choice(RequestOutcome, "outcome"))
     decided_at: Mapped[datetime | None]
     decided_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
+    #: what was said when it was refused
+    answer: Mapped[str] = mapped_column(Text, default="", server_default="")
+    #: when its recording's owner was told of it
+    told_at: Mapped[datetime | None]
     grant_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("grants.id", ondelete="SET NULL"))
 
     recording: Mapped[Recording] = relationship()

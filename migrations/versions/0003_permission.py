@@ -203,6 +203,7 @@ def _grants() -> None:
     op.add_column("grants", sa.Column("needs_approval", sa.Boolean(), server_default="false", nullable=False))
     for column in ("approved_at", "refused_at", "reminded_at"):
         op.add_column("grants", sa.Column(column, AT))
+    op.add_column("grants", sa.Column("answer", sa.Text(), server_default="", nullable=False))
     op.add_column("grants", sa.Column("approved_by_id", sa.Uuid()))
     op.create_foreign_key(
         op.f("fk_grants_approved_by_id_people"), "grants", "people", ["approved_by_id"], ["id"], ondelete="SET NULL"
@@ -236,6 +237,8 @@ def _grants() -> None:
         sa.Column("outcome", _choice("granted", "refused", "withdrawn", name="outcome")),
         sa.Column("decided_at", AT),
         *_key("access_requests", "decided_by_id", "people", nullable=True, ondelete="SET NULL"),
+        sa.Column("answer", sa.Text(), server_default="", nullable=False),
+        sa.Column("told_at", AT),
         *_key("access_requests", "grant_id", "grants", nullable=True, ondelete="SET NULL"),
         _id(),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_access_requests")),
@@ -321,8 +324,9 @@ def downgrade() -> None:
     for check in ("one_thing", "download_is_bounded", "right"):
         op.drop_constraint(op.f(f"ck_grants_{check}"), "grants", type_="check")
     _drop_columns(
-        "grants", "case_id", "right", "needs_approval", "approved_at", "refused_at", "reminded_at", "approved_by_id"
-    )
+        "grants", "case_id", "right", "needs_approval", "approved_at", "refused_at", "reminded_at", "approved_by_id",
+        "answer",
+    )  # fmt: skip
     op.alter_column("grants", "recording_id", nullable=False)
     for table in ("recovery_codes", "second_factors", "sign_in_attempts", "identities"):
         op.drop_table(table)

@@ -31,6 +31,23 @@ class Invitation:
     mailed: bool
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How somebody's first coming stands, for their page."""
+
+    known: bool
+    open_until: datetime | None
+    #: what became of the mail: "sent", "waiting", "failed", or "" where none was written
+    mail: str
+
+
+def standing(session: Session, person: Person) -> Standing:
+    """Whether a person has been here, and what became of their invitation."""
+    last = mail.last_to(session, person.id, KIND)
+    state = "" if last is None else "sent" if last[1] else "failed" if last[2] else "waiting"
+    return Standing(is_known(session, person), open_until(session, [person.id]).get(person.id), state)
+
+
 def is_known(session: Session, person: Person) -> bool:
     """Whether they have been here already, so that there is nothing to invite them to."""
     if person.password_hash is not None or person.last_signed_in_at is not None:

@@ -25,6 +25,10 @@ PUBLIC = {
     "help.help",
     "help.privacy",
     "home.index",
+    "links.ask_reset",
+    "links.ask_sign_in",
+    "links.enter",
+    "links.invitation",
     "openid.finish",
     "openid.start",
 }

@@ -12,7 +12,7 @@ from app.access import Action
 from app.db import db
 from app.db.people import Person
 from app.db.sign_in import ApiToken, LinkPurpose, WebSession
-from app.domain import audit, passwords, people, sign_in
+from app.domain import audit, mail, passwords, people, sign_in
 from app.errors import Invalid, NotFound, TooManyRequests
 from app.web import entrance, guard, proofs
 from app.web.forms import Form, safe_next, text_field
@@ -61,7 +61,7 @@ def sign_in_page() -> Any:
     if request.method == "GET":
         if who.active and not who.is_anonymous:
             return redirect(target)
-        return render_template("pages/sign_in.html", form=form, errors={})
+        return _sign_in_form(form, {})
     status = 400
     try:
         person = form.attempt(
@@ -73,8 +73,13 @@ def sign_in_page() -> Any:
         form.refuse(Invalid(str(error)))
         person, status = None, 429
     if person is None:
-        return render_template("pages/sign_in.html", form=form, errors=form.sentences()), status
+        return _sign_in_form(form, form.sentences()), status
     return entrance.let_in(person, target, method="password")
+
+
+def _sign_in_form(form: SignInForm, errors: dict[str, str]) -> str:
+    can_mail = mail.is_set_up(guard.core().settings)
+    return render_template("pages/sign_in.html", form=form, errors=errors, can_mail=can_mail)
 
 
 @bp.post("/sign-out")

@@ -15,7 +15,7 @@ from app.access import Action, policy
 from app.core import ROOT, build_core
 from app.db import db
 from app.settings import Settings
-from app.web import api, views
+from app.web import api, looking, views
 from app.web.assets import init_templates
 from app.web.errors import init_errors
 from app.web.guard import actor, init_guard
@@ -29,6 +29,7 @@ MENU: tuple[tuple[str, str, Action], ...] = (
     ("My recordings", "recordings.mine", Action.RECORDING_CREATE),
     ("Training materials", "materials.index", Action.OWN_ACCOUNT),
     ("People and places", "people.index", Action.PEOPLE_ADMINISTER),
+    ("Audit", "audit.index", Action.AUDIT_VIEW),
 )
 
 
@@ -67,6 +68,7 @@ def create_app(settings: Settings) -> Flask:
         SESSION_COOKIE_HTTPONLY=True,
     )
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # it answers with a redirect to whatever Host the request named
     app.add_url_rule("/static/<path:filename>", endpoint="static", view_func=lambda filename: Response())
     if settings.trusted_proxies:
         n = settings.trusted_proxies
@@ -77,7 +79,9 @@ def create_app(settings: Settings) -> Flask:
     init_templates(app, brand=settings.brand, organisation_name=settings.organisation_name)
     init_errors(app)
     _init_login(app)
+    looking.init_refusal(app)
     init_guard(app)
+    looking.init_record(app)
     _init_transaction(app)
     _init_layout(app, sessions)
     for package in (views, api):
@@ -114,7 +118,7 @@ def _init_layout(app: Flask, sessions: DatabaseSessions) -> None:
     @app.context_processor
     def layout() -> dict[str, Any]:
         who: access.Actor = g.get("actor", access.ANONYMOUS)
-        if who.kind != "person":
+        if who.kind not in ("person", "view-as"):
             return {}
         browser = signed_in_session()
         ends = sessions.ends_at(browser).isoformat(timespec="seconds") if browser is not None else ""
@@ -125,8 +129,13 @@ def _init_layout(app: Flask, sessions: DatabaseSessions) -> None:
                 for text, endpoint, action in MENU
                 if endpoint in app.view_functions and policy.can(who, action)
             ],
-            "account": {"text": who.name, "href": url_for("auth.account"), "sign_out": url_for("auth.sign_out")},
+            "account": {
+                "text": who.name,
+                "href": url_for("auth.account") if who.seen_by is None else "",
+                "sign_out": url_for("auth.sign_out"),
+            },
             "session_ends": ends,
+            **(looking.layout(who) if who.seen_by is not None else {}),
         }
 
 

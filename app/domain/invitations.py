@@ -55,6 +55,11 @@ def is_known(session: Session, person: Person) -> bool:
     return session.scalar(select(Identity.id).where(Identity.person_id == person.id).limit(1)) is not None
 
 
+def can_invite(session: Session, actor: Actor, person: Person) -> bool:
+    """Whether `invite` would do it."""
+    return mailed_links.usable(person) and not is_known(session, person) and people.may_reset(session, actor, person)
+
+
 def invite(session: Session, settings: Settings, actor: Actor, person: Person) -> Invitation:
     """Invite somebody, or invite them again: an older invitation stops working. With mail set up, it is sent to them.
 

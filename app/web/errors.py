@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from app import errors, logs
 from app.db import db
-from app.web import guard
+from app.web import guard, proofs
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +98,8 @@ def init_errors(app: Flask) -> None:
             )
         if status == 500:
             log.error("domain-error", exc_info=error)
+        if isinstance(error, errors.ProofNeeded) and not wants_json():
+            return proofs.lead()
         response = _answer(status, str(error), error.code, getattr(error, "fields", None))
         if isinstance(error, errors.TooManyRequests):
             response.headers["Retry-After"] = str(error.retry_after)

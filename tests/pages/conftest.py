@@ -74,7 +74,7 @@ def site(
     )
     core = build_core(settings)
     with core.app.app_context():
-        filled = build(db.session(), storage, film.make(tmp_path_factory.mktemp("film")))
+        filled = build(db.session(), storage, film.make(tmp_path_factory.mktemp("film")), settings.secret_key)
         for person in filled.people.values():
             db.session.refresh(person)
         db.session.expunge_all()

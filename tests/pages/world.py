@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import clock
+from app import access, clock
 from app.access import SYSTEM
 from app.db.captions import CaptionTrack
 from app.db.cases import Case, CaseStatus
@@ -19,7 +19,7 @@ from app.db.recordings import Recording, RecordingState, WatchPosition
 from app.db.runs import Run, RunState, StageRun, StageState
 from app.db.sign_in import LinkPurpose
 from app.db.vocabulary import FrameworkDomain, TermKind
-from app.domain import sign_in, vocabulary
+from app.domain import recovery_codes, second_factors, sign_in, vocabulary
 from app.storage.s3 import Storage
 from tests.pages import table
 from tests.support.world import World
@@ -36,7 +36,7 @@ class Filled:
     people: dict[str, Person]
 
 
-def build(session: Session, storage: Storage, parts: list[film.Part]) -> Filled:
+def build(session: Session, storage: Storage, parts: list[film.Part], secret_key: str) -> Filled:
     """Make it and commit."""
     world = World(session)
     first_admin = sign_in.make_link(session, LinkPurpose.FIRST_ADMIN, timedelta(hours=1))
@@ -79,8 +79,18 @@ def build(session: Session, storage: Storage, parts: list[film.Part]) -> Filled:
         ),
     }
     ids["set_password"] = sign_in.make_link(session, LinkPurpose.SET_PASSWORD, timedelta(hours=1), person_id=viewer.id)
+    ids["waiting_app"] = _factors(session, secret_key, viewer, maker)
     session.commit()
     return Filled(ids, people)
+
+
+def _factors(session: Session, secret_key: str, viewer: Person, maker: Person) -> str:
+    """An app of the maker that counts, and one of the viewer that waits for its first code: its id."""
+    now = clock.now()
+    mine, theirs = (access.load(session, person.id, now) for person in (maker, viewer))
+    second_factors.count_from_now(session, mine, second_factors.start_app(session, mine, secret_key, "My phone"))
+    recovery_codes.make(session, mine, maker.id)
+    return str(second_factors.start_app(session, theirs, secret_key, "").id)
 
 
 def _cases(world: World, session: Session, maker: Person) -> tuple[Case, Case, Case]:

@@ -24,6 +24,7 @@ def index() -> Any:
     who, session = guard.actor(), db.session()
     if who.is_anonymous:
         return redirect(url_for("auth.sign_in"))
+    guard.require_proof()
     begun = watching.to_continue(session, who)
     new = watching.new_nearby(session, who)
     extras = library.extras(session, who, [recording for recording, _ in begun] + new)

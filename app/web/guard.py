@@ -24,8 +24,8 @@ from app import access, clock
 from app.access import ANONYMOUS, EMBED_ACTIONS, Action, Actor, policy
 from app.core import Core
 from app.db import db
-from app.domain import audit, sign_in
-from app.errors import NotFound, NotSignedIn
+from app.domain import audit, second_factors, sign_in
+from app.errors import NotFound, NotSignedIn, ProofNeeded
 from app.web.sessions import signed_in_session
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -123,7 +123,24 @@ def _load_actor() -> Actor:
     browser = signed_in_session()
     if browser is not None and browser.embed_material_id is not None and who.active:
         return who.narrowed("embed", EMBED_ACTIONS, browser.embed_material_id)
+    if browser is not None and browser.second_factor_at is None and who.active:
+        required = core().settings.second_factor == "required"
+        left = second_factors.before_proof(session, who, required=required)
+        if left is not None:
+            g.unproven = True
+            return who.narrowed("person", left)
     return who
+
+
+def require_proof() -> None:
+    """Close what is public by its declaration, but not meant for somebody who must still show a second factor.
+
+    Raises:
+        ProofNeeded: they must.
+    """
+    actor()
+    if g.get("unproven", False):
+        raise ProofNeeded
 
 
 def core() -> Core:
@@ -154,3 +171,7 @@ def init_guard(app: Flask) -> None:
             raise NotFound
         if request.method in UNSAFE and not uses_token() and not declaration.why_no_form_token:
             csrf.protect()
+        # The one place that asks for the second factor: until it was shown, no route is open but those of the actions
+        # that are left, and public ones, which give a narrowed actor nothing.
+        if declaration.kind != "public" and declaration.action not in (actor().actions or ()):
+            require_proof()

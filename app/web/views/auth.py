@@ -12,7 +12,7 @@ from app.access import Action
 from app.db import db
 from app.db.people import Person
 from app.db.sign_in import ApiToken, LinkPurpose, WebSession
-from app.domain import audit, mail, passwords, people, sign_in
+from app.domain import audit, mail, passwords, people, second_factors, sign_in
 from app.errors import Invalid, NotFound, TooManyRequests
 from app.web import entrance, guard, proofs
 from app.web.forms import Form, safe_next, text_field

@@ -47,7 +47,7 @@ class Postbox:
 
     def text(self, n: int = -1) -> str:
         """The words of a mail."""
-        return cast(str, self.letters[n].get_content())
+        return cast(str, self.letters[n].get_content()).replace("\r\n", "\n")
 
     def settings(self, settings: Settings, url: str = "smtp://127.0.0.1:{port}") -> Settings:
         """The same settings with this server."""

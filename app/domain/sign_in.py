@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -228,8 +228,16 @@ def first_admin_link(session: Session) -> str | None:
 # -- API tokens --------------------------------------------------------------------------------------------------------------
 
 
-def make_token(session: Session, actor: Actor, person: Person, name: str, scopes: Iterable[str]) -> str:
-    """A new API token of a person; the only time that its secret can be read.
+def make_token(
+    session: Session,
+    actor: Actor,
+    person: Person,
+    name: str,
+    scopes: Iterable[str],
+    *,
+    ends_at: datetime | None = None,
+) -> str:
+    """A new API token of a person; the only time that its secret can be read. Without `ends_at` it works for 90 days.
 
     Raises:
         Invalid: an unknown scope, or none.
@@ -245,7 +253,7 @@ def make_token(session: Session, actor: Actor, person: Person, name: str, scopes
         name=name[:100] or "token",
         token_hash=secrets.digest(secret),
         scopes=wanted,
-        expires_at=clock.now() + TOKEN_LIFE,
+        expires_at=ends_at or clock.now() + TOKEN_LIFE,
     )
     session.add(token)
     session.flush()

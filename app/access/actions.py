@@ -40,6 +40,7 @@ class Action(enum.StrEnum):
     MATERIAL_CREATE = "material:create"
     PEOPLE_ADMINISTER = "people:administer"
     WORK_VIEW = "work:view"
+    SHARING_VIEW = "sharing:view"
     AUDIT_VIEW = "audit:view"
     OWN_ACCOUNT = "account:own"
     #: what is left to somebody who has not shown a second factor yet: to show one, or to set up the first
@@ -63,6 +64,9 @@ SCOPES: dict[str, frozenset[Action]] = {
     "publish": frozenset({Action.CASE_VIEW, Action.RECORDING_VIEW, Action.RECORDING_MANAGE, Action.RECORDING_PUBLISH}),
     "all": frozenset(Action),
 }
+
+#: What an admin may do who looks at the pages as somebody else. Named one by one: nothing new is among them by itself.
+VIEW_AS_ACTIONS = frozenset({Action.CASE_VIEW, Action.RECORDING_VIEW, Action.MATERIAL_VIEW, Action.OWN_ACCOUNT})
 
 #: What an embedded material's own session may do.
 EMBED_ACTIONS = frozenset({Action.MATERIAL_VIEW, Action.RECORDING_VIEW})

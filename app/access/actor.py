@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
-from app.access.actions import Action
+from app.access.actions import VIEW_AS_ACTIONS, Action
 from app.db.people import Group, GroupMembership, Person, Role, RoleAssignment
 from app.db.places import Area, Organisation
 
@@ -58,6 +58,8 @@ class Actor:
     actions: frozenset[Action] | None = None
     #: an embed may see this material only
     material_id: uuid.UUID | None = None
+    #: who really asks, where an admin looks at the pages as this person: what is closed to either is closed
+    seen_by: Actor | None = None
 
     def over(self, *roles: Role) -> Coverage:
         """The places over which the actor holds any of these roles."""
@@ -75,6 +77,15 @@ class Actor:
     def is_anonymous(self) -> bool:
         """True for somebody who has not signed in."""
         return self.person_id is None and not self.is_system
+
+    @property
+    def real_id(self) -> uuid.UUID | None:
+        """Who is to answer for what is done: the admin, where one looks at the pages as somebody else."""
+        return self.person_id if self.seen_by is None else self.seen_by.person_id
+
+    def looked_at_by(self, real: Actor) -> Actor:
+        """The same actor as an admin sees the pages in their place: read-only, and no more than the admin may see."""
+        return replace(self.narrowed("view-as", VIEW_AS_ACTIONS), seen_by=real)
 
     def narrowed(self, kind: str, actions: Collection[Action], material_id: uuid.UUID | None = None) -> Actor:
         """The same actor with fewer actions: an API token or an embed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -151,6 +151,7 @@ CAPABILITIES: dict[Action, tuple[Role, ...]] = {
     Action.MATERIAL_CREATE: rules.MAKERS,
     Action.PEOPLE_ADMINISTER: (Role.ADMIN,),
     Action.WORK_VIEW: (Role.ADMIN,),
+    Action.SHARING_VIEW: rules.KEEPERS,
     Action.AUDIT_VIEW: (Role.ADMIN, Role.CUSTODIAN),
     Action.OWN_ACCOUNT: (),
     Action.PROVE: (),
@@ -169,6 +170,8 @@ def where(actor: Actor, action: Action, now: datetime) -> ColumnElement[bool]:
         return false()
     if actor.is_system:
         return true()
+    if actor.seen_by is not None:
+        return and_(where(replace(actor, seen_by=None), action, now), where(actor.seen_by, action, now))
     return and_(
         or_(false(), *(rule.holds(actor, now) for rule in policy.allow)),
         *(rule.holds(actor, now) for rule in policy.need),
@@ -191,6 +194,8 @@ def can(actor: Actor, action: Action) -> bool:
     """Whether the actor may do an action that needs no row."""
     roles = CAPABILITIES[action]
     if _narrowed_out(actor, action):
+        return False
+    if actor.seen_by is not None and not can(actor.seen_by, action):
         return False
     return not roles or bool(actor.over(*roles))
 

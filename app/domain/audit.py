@@ -37,10 +37,12 @@ def record(
         reason: why, in the words of whoever was asked for it; what is longer than 1,000 characters is cut.
         detail: names of fields, ids, numbers and dates: never people's words.
     """
+    if actor.seen_by is not None:
+        detail["seen_as"] = str(actor.person_id)
     request_id, address = session.info.get(_REQUEST, ("", ""))
     session.add(
         AuditEvent(
-            person_id=actor.person_id,
+            person_id=actor.real_id,
             actor_kind=actor.kind,
             action=action,
             subject_kind=subject_kind,

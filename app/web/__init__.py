@@ -28,6 +28,7 @@ MENU: tuple[tuple[str, str, Action], ...] = (
     ("Cases", "cases.index", Action.OWN_ACCOUNT),
     ("My recordings", "recordings.mine", Action.RECORDING_CREATE),
     ("Training materials", "materials.index", Action.OWN_ACCOUNT),
+    ("Sharing", "requests.index", Action.SHARING_VIEW),
     ("People and places", "people.index", Action.PEOPLE_ADMINISTER),
     ("Audit", "audit.index", Action.AUDIT_VIEW),
 )

@@ -24,7 +24,7 @@ from app import access, clock
 from app.access import ANONYMOUS, EMBED_ACTIONS, Action, Actor, policy
 from app.core import Core
 from app.db import db
-from app.domain import audit, second_factors, sign_in
+from app.domain import audit, second_factors, sign_in, view_as
 from app.errors import NotFound, NotSignedIn, ProofNeeded
 from app.web.sessions import signed_in_session
 
@@ -129,6 +129,8 @@ def _load_actor() -> Actor:
         if left is not None:
             g.unproven = True
             return who.narrowed("person", left)
+    if browser is not None and browser.view_as_id is not None:
+        return view_as.actor_for(session, who, browser.view_as_id, browser.view_as_until)
     return who
 
 

@@ -40,6 +40,8 @@ class ServerSession(CallbackDict, SessionMixin):  # type: ignore[type-arg]
         self.created_at: datetime = row.created_at
         self.expires_at: datetime = row.expires_at
         self.second_factor_at: datetime | None = row.second_factor_at
+        self.view_as_id: uuid.UUID | None = row.view_as_id
+        self.view_as_until: datetime | None = row.view_as_until
         self.seen_at: datetime = row.seen_at
         self.modified = False
         self.accessed = True

@@ -83,6 +83,9 @@ PAGES: tuple[Page, ...] = (
     Page("people.new", "/people/new", (ADMIN, NEW_ADMIN)),
     Page("people.show", "/people/{person}", (ADMIN,)),
     Page("explaining.what", "/people/{person}/access", (ADMIN,)),
+    Page("view_as.start", "/people/{person}/view-as", (ADMIN,)),
+    Page("audit.index", "/audit", (ADMIN, NEW_ADMIN)),
+    Page("audit.index", "/audit?action=grant:give&subject=recording:{published}", (ADMIN,)),
     Page("places.organisations", "/organisations", (ADMIN, NEW_ADMIN)),
     Page("places.groups", "/groups", (ADMIN, NEW_ADMIN)),
     Page("places.group", "/groups/{group}", (ADMIN,)),
@@ -91,7 +94,7 @@ PAGES: tuple[Page, ...] = (
     Page("", "/recordings/{published}/share", (VIEWER,), status=403),
 )
 #: Addresses that answer with something else than a page for people.
-NO_PAGES = ("api_", "playback.", "health.", "static")
+NO_PAGES = ("api_", "audit.export", "playback.", "health.", "static")
 #: Pages that stand in a frame of another page: no header, no skip link.
 FRAMED = {"embed.material"}
 
@@ -126,6 +129,7 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("/materials/{material}/edit", FACILITATOR, "Add text", ("text",)),
     Refusal("/materials/{material}/edit", FACILITATOR, "Add recording", ("start",), {"start": "soon"}),
     Refusal("/materials/{material}/edit", FACILITATOR, "Allow host", ("host",), {"host": "not a host"}),
+    Refusal("/people/{person}/view-as", ADMIN, "Start", ("reason",)),
     Refusal("/people/new", ADMIN, "", ("email", "name")),
     Refusal("/organisations", ADMIN, "", ("name",)),
     Refusal("/groups", ADMIN, "", ("name",)),

@@ -99,7 +99,8 @@ LISTINGS: tuple[Listing, ...] = (
 #: Pages without an id in their address that hold nothing of recordings, cases or materials.
 NO_LISTS = {
     "api_description.openapi", "auth.account", "auth.first_admin", "auth.set_password", "auth.sign_in",
-    "cases.new", "demo.start", "factors.add_passkey", "factors.index", "factors.prove", "health.live", "health.metrics", "health.ready", "help.accessibility_statement",
+    "cases.new", "demo.start", "factors.add_passkey", "factors.index", "factors.prove",
+    "api_tokens.index", "tokens.index", "health.live", "health.metrics", "health.ready", "help.accessibility_statement",
     "help.cookies", "help.help", "help.privacy", "materials.new", "people.index", "people.new", "places.groups",
     "places.organisations", "static", "upload.new",
 }  # fmt: skip

@@ -72,6 +72,7 @@ def build(session: Session, storage: Storage, parts: list[film.Part], secret_key
         "bare": str(bare.id),
         "material": str(material.id),
         "person": str(suspended.id),
+        "viewer": str(viewer.id),
         "group": str(group.id),
         "first_admin": first_admin,
         "set_password": sign_in.make_link(

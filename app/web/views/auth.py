@@ -11,7 +11,7 @@ from wtforms.validators import DataRequired, Length
 from app.access import Action
 from app.db import db
 from app.db.people import Person
-from app.db.sign_in import ApiToken, LinkPurpose, WebSession
+from app.db.sign_in import LinkPurpose, WebSession
 from app.domain import audit, mail, passwords, people, second_factors, sign_in
 from app.errors import Invalid, NotFound, TooManyRequests
 from app.web import entrance, guard, proofs
@@ -170,7 +170,6 @@ def account() -> Any:
             flash("Your password has been changed. Your other devices have been signed out.", "success")
             return redirect(url_for("auth.account"))
     sessions = db_session.query(WebSession).filter_by(person_id=person.id, embed_material_id=None).all()
-    tokens = db_session.query(ApiToken).filter_by(person_id=person.id, revoked_at=None).all()
     browser = signed_in_session()
     return _form_page(
         "pages/account.html",
@@ -178,7 +177,6 @@ def account() -> Any:
         person=person,
         sessions=sorted(sessions, key=lambda row: row.seen_at, reverse=True),
         this_session=browser.row_id if browser is not None else None,
-        tokens=sorted(tokens, key=lambda row: row.created_at, reverse=True),
     )
 
 
@@ -191,16 +189,4 @@ def end_session(session_id: Any) -> Any:
         raise NotFound
     sign_in.end_session(db.session(), row.id)
     flash("The device has been signed out.", "success")
-    return redirect(url_for("auth.account"))
-
-
-@bp.post("/account/tokens/<uuid:token_id>/revoke")
-@guard.can(Action.OWN_ACCOUNT)
-def revoke_token(token_id: Any) -> Any:
-    """Stop one of one's own tokens."""
-    row = db.session().query(ApiToken).filter_by(id=token_id, person_id=guard.actor().person_id).one_or_none()
-    if row is None:
-        raise NotFound
-    sign_in.revoke_token(db.session(), guard.actor(), row)
-    flash("The token no longer works.", "success")
     return redirect(url_for("auth.account"))

@@ -135,6 +135,8 @@ def set_password(secret: str) -> Any:
         def act() -> Person:
             # first, because a new password stops all links that are on their way
             sign_in.use_link(db_session, LinkPurpose.SET_PASSWORD, secret)
+            db_session.flush()
+            people.set_password(db_session, entrance.actor_of(person), person, form.password.data or "")
             return person
 
         if form.attempt(act) is not None:

@@ -87,13 +87,15 @@ def token(email: str, scopes: tuple[str, ...], name: str, json_: bool) -> None:
 def explain_access(email: str, thing: str, of_case: bool, json_: bool) -> None:
     """Say whether a person may watch a recording (or see a case), by which rules, and what is missing if not."""
     with server_data() as (_, session):
-        from app.access import Action
-        from app.domain import explaining
+        from app.access import SYSTEM, Action
+        from app.domain import explaining, looks
         from app.errors import Invalid, NotFound
 
         kind, action = ("case", Action.CASE_VIEW) if of_case else ("recording", Action.RECORDING_VIEW)
         try:
-            found = explaining.answer(session, _person(session, email), action, as_id(thing, kind))
+            person = _person(session, email)
+            found = explaining.answer(session, person, action, as_id(thing, kind))
+            looks.why(session, SYSTEM, person, kind, as_id(thing, kind))
         except NotFound:
             raise Invalid(f"There is no {kind} {thing}.") from None
     result = {

@@ -11,7 +11,7 @@ from app.access import Action
 from app.db import db
 from app.db.people import Person
 from app.db.recordings import Recording
-from app.domain import explaining
+from app.domain import explaining, looks
 from app.web import guard, rows
 
 bp = Blueprint("explaining", __name__)
@@ -39,6 +39,8 @@ def who(recording: Recording) -> Any:
     if len(found) == 1 and wanted is None:
         person, found = found[0], []
     answer = explaining.answer(session, person, Action.RECORDING_VIEW, recording.id) if person is not None else None
+    if person is not None:
+        looks.why(session, asker, person, "recording", recording.id)
     return render_template(
         "pages/access/who.html",
         recording=recording,
@@ -55,6 +57,7 @@ def who(recording: Recording) -> Any:
 @guard.on(Action.PERSON_ADMINISTER, Person)
 def what(person: Person) -> Any:
     """What a person can see, as far as the asker sees it too."""
+    looks.why(db.session(), guard.actor(), person, "person", person.id)
     page = explaining.what(
         db.session(),
         guard.actor(),

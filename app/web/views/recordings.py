@@ -14,7 +14,7 @@ from app.db import db
 from app.db.recordings import Recording, RecordingState
 from app.db.runs import Run, RunState
 from app.db.vocabulary import TermKind
-from app.domain import chapters, grants, paging, recordings, runs, standing, vocabulary
+from app.domain import chapters, grants, looks, paging, recordings, runs, standing, vocabulary
 from app.errors import Conflict
 from app.web import guard, links, rows, tasks
 from app.web.forms import Checkboxes, Day, Form, text_field
@@ -76,6 +76,7 @@ def mine() -> Any:
 @guard.on(Action.RECORDING_MANAGE, Recording)
 def manage(recording: Recording) -> Any:
     """What is done and what is left to do for one recording."""
+    looks.at_recording(db.session(), guard.actor(), recording)
     session, who, now = db.session(), guard.actor(), clock.now()
     run = standing.latest_run(session, recording)
     progress = standing.progress(recording, run)

@@ -14,7 +14,7 @@ from app.access import Action, policy
 from app.db import db
 from app.db.recordings import Recording, RecordingState
 from app.db.vocabulary import TermKind
-from app.domain import evaluations, vocabulary, watching
+from app.domain import evaluations, looks, vocabulary, watching
 from app.web import guard, players
 from app.web.forms import safe_next
 
@@ -25,6 +25,7 @@ bp = Blueprint("watch", __name__)
 @guard.on(Action.RECORDING_VIEW, Recording)
 def show(recording: Recording) -> Any:
     """The watch page."""
+    looks.at_recording(db.session(), guard.actor(), recording)
     return watch_page(recording)
 
 
@@ -97,6 +98,7 @@ def watch_page(
         here=request.full_path.rstrip("?")
         if request.endpoint == "watch.show"
         else url_for("watch.show", recording_id=recording.id),
+        may_download=policy.allows(session, who, Action.RECORDING_DOWNLOAD, recording.id, now),
         may_manage=policy.allows(session, who, Action.RECORDING_MANAGE, recording.id, now),
         may_evaluate=policy.allows(session, who, Action.RECORDING_EVALUATE, recording.id, now),
         questions=vocabulary.evaluation_questions(session),

@@ -6,7 +6,7 @@ import enum
 import uuid
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy import CheckConstraint, ForeignKey, String, case
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.base import Base, WithId, WithTimes, choice
@@ -33,6 +33,10 @@ class Area(WithId, Base):
     body: Mapped[str] = mapped_column(String(200), default="", server_default="")
 
     parent: Mapped[Area | None] = relationship(remote_side="Area.id")
+
+
+#: Sorts areas from wide to narrow, which the words of the kinds do not.
+WIDTH = case({kind: width for width, kind in enumerate(AreaKind)}, value=Area.kind)
 
 
 class Organisation(WithId, WithTimes, Base):

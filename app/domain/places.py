@@ -1,4 +1,4 @@
-"""Places: finding them by what people call them, and adding organisations and groups."""
+"""Places: finding them by what people call them, and adding organisations."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from app.access import Action, Actor, policy
+from app.access import Actor
 from app.access.places import covers
 from app.access.rules import MAKERS
-from app.db.people import Group, Role
-from app.db.places import Area, Organisation
+from app.db.people import Role
+from app.db.places import WIDTH, Area, Organisation
 from app.domain import audit
 from app.errors import Forbidden, Invalid
 
@@ -64,7 +64,10 @@ def find_area(session: Session, wanted: str) -> Area:
         Invalid: with the codes that there are.
     """
     text = wanted.strip().lower()
-    area = session.scalar(select(Area).where(or_(func.lower(Area.code) == text, func.lower(Area.name) == text)))
+    is_code = func.lower(Area.code) == text
+    # a code comes before a name that reads the same, and of two names the wider area
+    query = select(Area).where(or_(is_code, func.lower(Area.name) == text))
+    area = session.scalar(query.order_by(is_code.desc(), WIDTH, Area.code).limit(1))
     if area is None:
         codes = ", ".join(session.scalars(select(Area.code).where(Area.kind != "locality").order_by(Area.code)))
         raise Invalid(f"There is no area called {wanted!r}. Use a name or one of the codes {codes}.")
@@ -92,9 +95,7 @@ def home_of(session: Session, actor: Actor) -> Place:
     if cover.organisation_ids:
         return Place(organisation_id=min(cover.organisation_ids))
     if cover.area_ids:
-        widest = session.scalar(
-            select(Area.id).where(Area.id.in_(cover.area_ids)).order_by(Area.kind, Area.name).limit(1)
-        )
+        widest = session.scalar(select(Area.id).where(Area.id.in_(cover.area_ids)).order_by(WIDTH, Area.name).limit(1))
         return Place(area_id=widest)
     return Place()
 
@@ -129,22 +130,3 @@ def add_organisation(session: Session, actor: Actor, *, name: str, area_id: uuid
     session.flush()
     audit.record(session, actor, "organisation:create", "organisation", organisation.id, area=str(area_id))
     return organisation
-
-
-def add_group(session: Session, actor: Actor, *, name: str, place: Place) -> Group:
-    """A new group in a place that the actor administers.
-
-    Raises:
-        Forbidden: they do not administer the place.
-        Invalid: the name is empty.
-    """
-    policy.require_capability(actor, Action.PEOPLE_ADMINISTER)
-    if not covers(session, actor.over(Role.ADMIN), **place.columns()):
-        raise Forbidden("You can only add groups in places that you administer.")
-    if not name.strip():
-        raise Invalid("Enter the group's name", fields={"name": "Enter the group's name"})
-    group = Group(name=name.strip(), **place.columns())
-    session.add(group)
-    session.flush()
-    audit.record(session, actor, "group:create", "group", group.id)
-    return group

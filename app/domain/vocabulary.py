@@ -37,26 +37,27 @@ def slug(text: str) -> str:
 
 
 def seed(session: Session) -> int:
-    """Add what is missing. Returns how many rows were added."""
+    """Add what is missing, but areas only where there is none yet: from then on they are the admins', who rename, move
+    and delete them. Returns how many rows were added."""
     added = 0
     seeds = data()
     areas = {area.code: area for area in session.scalars(select(Area))}
 
     def area(code: str, name: str, kind: AreaKind, parent: Area | None, body: str = "") -> Area:
         nonlocal added
-        if code not in areas:
-            areas[code] = Area(code=code, name=name, kind=kind, parent_id=parent.id if parent else None, body=body)
-            session.add(areas[code])
-            session.flush()
-            added += 1
+        areas[code] = Area(code=code, name=name, kind=kind, parent_id=parent.id if parent else None, body=body)
+        session.add(areas[code])
+        session.flush()
+        added += 1
         return areas[code]
 
-    for country in seeds["countries"]:
-        area(country["code"], country["name"], AreaKind.COUNTRY, None, country["body"])
-    for region in seeds["regions"]:
-        parent = area(region["code"], region["name"], AreaKind.REGION, areas[region["country"]])
-        for locality in region["localities"]:
-            area(f"{region['code']}-{slug(locality)}"[:64], locality, AreaKind.LOCALITY, parent)
+    if not areas:
+        for country in seeds["countries"]:
+            area(country["code"], country["name"], AreaKind.COUNTRY, None, country["body"])
+        for region in seeds["regions"]:
+            parent = area(region["code"], region["name"], AreaKind.REGION, areas[region["country"]])
+            for locality in region["localities"]:
+                area(f"{region['code']}-{slug(locality)}"[:64], locality, AreaKind.LOCALITY, parent)
 
     terms = {(row.kind, row.code) for row in session.execute(select(Term.kind, Term.code))}
     lists = {kind: seeds[name] for kind, name in _LISTS.items()}

@@ -7,6 +7,8 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.domain import days
+
 UK = ZoneInfo("Europe/London")
 MONTHS = (  # written out, because strftime's depend on the machine's locale
     *("January", "February", "March", "April", "May", "June"),
@@ -19,6 +21,11 @@ def human_date(value: date | datetime) -> str:
     if isinstance(value, datetime) and value.tzinfo is not None:
         value = value.astimezone(UK)
     return f"{value.day} {MONTHS[value.month - 1]} {value.year}"
+
+
+def last_day(moment: datetime) -> str:
+    """The last day of what is in force until a moment: midnight on 1 April is `31 March 2027`."""
+    return human_date(days.last_day_before(moment))
 
 
 def human_datetime(value: datetime) -> str:
@@ -67,6 +74,7 @@ def _plural(count: int, unit: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "human_date": human_date,
+    "last_day": last_day,
     "human_datetime": human_datetime,
     "clock": clock,
     "duration": duration,

@@ -66,6 +66,18 @@ def _material(checker: Checker, actor: Actor, person: uuid.UUID, thing: Thing) -
     return checker.permits(actor, person, "material:view", thing)
 
 
+def _ending(checker: Checker, actor: Actor, person: uuid.UUID, thing: Thing) -> bool:
+    return thing.state.download and checker.permits(actor, person, "recording:publish", thing)
+
+
+def _asked_for(checker: Checker, actor: Actor, person: uuid.UUID, thing: Thing) -> bool:
+    return checker.permits(actor, person, "recording:publish", thing)
+
+
+def _approves(checker: Checker, actor: Actor, person: uuid.UUID, thing: Thing) -> bool:
+    return checker.reference.grant(person, uuid.UUID(thing.values["grant"]), "approve")
+
+
 @dataclass(frozen=True)
 class Listing:
     """An address that lists things. `word` is the thing's word that shows it, `exact` whether all that may be there must
@@ -93,6 +105,9 @@ LISTINGS: tuple[Listing, ...] = (
     Listing("api_recordings.index", "/api/v1/recordings?limit=100", _views, action="recording:view"),
     Listing("api_search.find", f"/api/v1/search?q={WORD}&limit=100", _found, action="recording:view"),
     Listing("api_search.find", f"/api/v1/search?q={WORD}&limit=100", _heard, "speech_word", action="recording:view"),
+    Listing("expiring.index", "/grants/expiring", _ending, action="grant:keep"),
+    Listing("requests.index", "/requests", _asked_for, action="request:answer"),
+    Listing("approvals.index", "/approvals", _approves, action="grant:approve"),
     Listing("api_cases.index", "/api/v1/cases?limit=100", _case, "case_word", action="case:view"),
     Listing("api_uploads.index", "/api/v1/uploads", _own, exact=False, action="recording:create", makers_only=True),
 )
@@ -101,8 +116,8 @@ NO_LISTS = {
     "api_description.openapi", "auth.account", "auth.first_admin", "auth.set_password", "auth.sign_in",
     "cases.new", "demo.start", "factors.add_passkey", "factors.index", "factors.prove",
     "api_tokens.index", "tokens.index", "health.live", "health.metrics", "health.ready", "help.accessibility_statement",
-    "help.cookies", "help.help", "help.privacy", "materials.new", "people.index", "people.new", "places.groups",
-    "places.organisations", "static", "upload.new",
+    "help.cookies", "help.help", "help.privacy", "materials.new", "requests.ask", "people.index", "people.new", "groups.index",
+    "areas.index", "imports.check", "places.organisations", "static", "upload.new",
 }  # fmt: skip
 
 

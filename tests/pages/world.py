@@ -14,7 +14,8 @@ from app.db.captions import CaptionTrack
 from app.db.cases import Case, CaseStatus
 from app.db.evaluations import Evaluation, Score
 from app.db.materials import EmbedHost, Material, MaterialItem, MaterialItemKind
-from app.db.people import Person, Role
+from app.db.people import GroupManager, Person, Role
+from app.db.places import Area
 from app.db.recordings import Recording, RecordingState, WatchPosition
 from app.db.runs import Run, RunState, StageRun, StageState
 from app.db.sign_in import LinkPurpose
@@ -52,9 +53,13 @@ def build(session: Session, storage: Storage, parts: list[film.Part], secret_key
         table.NEW_ADMIN: world.person("new-admin@example.org", Role.ADMIN, "SW", name="Noor New"),
     }
     viewer, maker = people[table.VIEWER], people[table.FACILITATOR]
+    world.role(people[table.ADMIN], Role.ADMIN, "LON")
     suspended = world.person("sam@example.org", Role.VIEWER, "NEY", name="Sam Away", suspended_at=clock.now())
     world.role(suspended, Role.FACILITATOR, organisation=trust)
     group = world.group("Spring cohort of new clinical fellows", "NEY", (viewer, suspended))
+    session.add(GroupManager(group_id=group.id, person_id=maker.id))
+    inside = select(Area.id).where(Area.parent_id == world.area("NEY").id)
+    locality = session.scalars(inside.order_by(Area.name)).first()
     for person in (viewer, maker):
         sign_in.make_token(session, SYSTEM, person, "laptop", ["read"])
         sign_in.open_session(session, person.id, "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", timedelta(hours=1))
@@ -74,6 +79,10 @@ def build(session: Session, storage: Storage, parts: list[film.Part], secret_key
         "person": str(suspended.id),
         "viewer": str(viewer.id),
         "group": str(group.id),
+        "trust": str(trust.id),
+        "maker": str(maker.id),
+        "locality": str(locality),
+        "other_region": str(world.area("LON").id),
         "first_admin": first_admin,
         "set_password": sign_in.make_link(
             session, LinkPurpose.SET_PASSWORD, timedelta(hours=1), person_id=suspended.id

@@ -34,7 +34,7 @@ def test_add_a_person_who_then_signs_in_with_the_link(app: Flask, world: World) 
         "/people/new", {"name": "New Viewer", "email": "v@example.org", "role": "viewer", "place": place}
     )
     assert page.status_code == 200
-    link = re.search(r'value="http://[^/]+(/set-password/[^"]+)"', page.text)
+    link = re.search(r'value="http://[^/]+(/invitation/[^"]+)"', page.text)
     assert link
     visitor = app.test_client()
     token = re.search(r'name="csrf_token" value="([^"]+)"', visitor.get(link[1]).text)
@@ -44,7 +44,7 @@ def test_add_a_person_who_then_signs_in_with_the_link(app: Flask, world: World) 
     assert "Viewer: North East and Yorkshire" in visitor.get("/account").text
     assert app.test_client().get(link[1]).status_code == 404
     actions = set(world.session.scalars(select(AuditEvent.action)))
-    assert {"person:create", "role:give", "person:set-password", "person:link"} <= actions
+    assert {"person:create", "role:give", "person:set-password", "invitation:send", "invitation:accept"} <= actions
 
 
 @pytest.mark.parametrize(("role", "area"), [("admin", None), ("viewer", "SW"), ("custodian", "NEY"), ("viewer", "ENG")])
@@ -73,7 +73,7 @@ def test_people_of_other_places_are_not_found(app: Flask, world: World) -> None:
 def test_suspend_restore_and_roles(app: Flask, world: World) -> None:
     person = world.person("p@example.org", Role.VIEWER, "NEY")
     browser = admin_of(world, app, "ENG")
-    assert browser.get("/people/?role=viewer&status=active").text.count("p@example.org") == 1
+    assert browser.get("/people/?role=viewer&state=invited").text.count("p@example.org") == 1
     their = Browser(app, person)
     assert their.get("/account").status_code == 200
     assert browser.post(f"/people/{person.id}/suspend").status_code == 302
@@ -126,8 +126,10 @@ def test_viewers_may_not_administer(app: Flask, world: World) -> None:
     viewer = world.person("v@example.org", Role.VIEWER, "NEY")
     world.session.commit()
     browser = Browser(app, viewer)
-    for path in ("/people/", "/people/new", "/organisations", "/groups"):
+    for path in ("/people/", "/people/new", "/people/import/", "/organisations", "/places/areas/"):
         assert browser.get(path).status_code == 403
+    assert "You manage no group" in browser.get("/groups").text
+    assert browser.post("/groups", {"name": "Mine", "place": "all"}).status_code == 403
 
 
 def test_a_link_never_gives_more_than_its_maker_holds(app: Flask, world: World) -> None:
@@ -141,6 +143,7 @@ def test_a_link_never_gives_more_than_its_maker_holds(app: Flask, world: World) 
     added = browser.post("/people/new", {"name": "X", "email": chief.email, "role": "viewer", "place": place})
     assert added.status_code == 302
     assert "/set-password/" not in browser.get(added.location).text
+    assert "/invitation/" not in browser.get(added.location).text
     assert browser.post(f"/people/{custodian.id}/link").status_code == 403
     assert "/set-password/" in browser.post(f"/people/{colleague.id}/link").text
     assert browser.post(f"/people/{chief.id}/link").status_code == 404

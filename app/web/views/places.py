@@ -1,4 +1,4 @@
-"""Places and groups: areas as they stand, organisations in them, and groups of people."""
+"""Organisations: the list, and one of them."""
 
 from __future__ import annotations
 
@@ -6,47 +6,44 @@ import uuid
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from wtforms import SelectField, StringField
-from wtforms.validators import DataRequired, Length
+from wtforms import SelectField
 
 from app import clock
 from app.access import Action, policy
-from app.access.places import areas_within, organisations_within
+from app.access.places import areas_within
 from app.db import db
-from app.db.people import Group, Person, Role
-from app.domain import days, directory, people, places
-from app.domain.places import EVERYWHERE, Place, place_from_code
+from app.db.people import Role
+from app.db.places import Area, Organisation
+from app.domain import directory, organisations, places
 from app.errors import Invalid
 from app.web import guard
-from app.web.forms import Day, Form, text_field
+from app.web.forms import Form, text_field
+from app.web.links import as_id
 
 bp = Blueprint("places", __name__)
 
 
-class OrganisationForm(Form):
-    """A new organisation."""
+class NameForm(Form):
+    """An organisation's name."""
 
     name = text_field("Name", most=200, required="Enter the organisation's name")
+
+
+class OrganisationForm(NameForm):
+    """A new organisation."""
+
     area = SelectField("Area that it sits in", choices=[])
 
 
-class GroupForm(Form):
-    """A new group."""
+class MoveForm(Form):
+    """Where an organisation goes."""
 
-    name = text_field("Name", most=200, required="Enter the group's name")
-    place = SelectField("Place that keeps it", choices=[])
-
-
-class MemberForm(Form):
-    """Somebody to put into a group."""
-
-    email = StringField("Email address", [DataRequired("Enter an email address"), Length(max=320)])
-    until = Day("Until (optional)", description="The last day on which they are in the group.")
+    to = SelectField("Move it to", choices=[])
 
 
-@bp.route("/organisations", methods=["GET", "POST"])
+@bp.route("/organisations", methods=["GET", "POST"], endpoint="organisations")
 @guard.can(Action.PEOPLE_ADMINISTER)
-def organisations() -> Any:
+def list_organisations() -> Any:
     """Organisations and the areas that they sit in."""
     session, who = db.session(), guard.actor()
     areas = areas_within(session, who.over(Role.ADMIN))
@@ -70,66 +67,85 @@ def organisations() -> Any:
     return page, 400 if errors else 200
 
 
-@bp.route("/groups", methods=["GET", "POST"])
-@guard.can(Action.PEOPLE_ADMINISTER)
-def groups() -> Any:
-    """Groups that the actor administers."""
+@bp.route("/organisations/<uuid:organisation_id>", methods=["GET", "POST"])
+@guard.on(Action.ORGANISATION_ADMINISTER, Organisation)
+def organisation(organisation: Organisation) -> Any:
+    """One organisation: its name, its area, closing and deleting it."""
     session, who = db.session(), guard.actor()
-    cover = who.over(Role.ADMIN)
-    form = GroupForm()
-    form.place.choices = [(EVERYWHERE, "Everywhere")] if cover.everywhere else []
-    form.place.choices += [(Place(area_id=a.id).code, a.name) for a in areas_within(session, cover)]
-    form.place.choices += [(Place(organisation_id=o.id).code, o.name) for o in organisations_within(session, cover)]
-    if request.method == "POST":
-        made = form.attempt(
-            lambda: places.add_group(
-                session, who, name=form.name.data or "", place=place_from_code(form.place.data or "")
-            )
-        )
-        if made is not None:
-            flash(f"The group {made.name} has been added.", "success")
-            return redirect(url_for("places.group", group_id=made.id))
-    errors = form.sentences()
-    page = render_template("pages/places/groups.html", form=form, errors=errors, groups=directory.groups(session, who))
-    return page, 400 if errors else 200
-
-
-@bp.route("/groups/<uuid:group_id>", methods=["GET", "POST"])
-@guard.on(Action.GROUP_ADMINISTER, Group)
-def group(group: Group) -> Any:
-    """One group: its people, and putting somebody into it."""
-    session, who = db.session(), guard.actor()
-    form = MemberForm()
+    form = NameForm(data={"name": organisation.name})
     if request.method == "POST":
 
-        def act() -> Person:
-            person = people.by_email(session, form.email.data or "")
-            may = person is not None and policy.allows(session, who, Action.PERSON_ADMINISTER, person.id, clock.now())
-            if person is None or not may:
-                sentence = "There is nobody with this address among the people you administer"
-                raise Invalid(sentence, fields={"email": sentence})
-            people.join_group(
-                session, who, person, group, ends_at=days.end_of(form.until.data) if form.until.data else None
-            )
-            return person
+        def act() -> bool:
+            organisations.rename(session, who, organisation, form.name.data or "")
+            return True
 
-        person = form.attempt(act)
-        if person is not None:
-            flash(f"{person.display_name} is in the group.", "success")
-            return redirect(url_for("places.group", group_id=group.id))
+        if form.attempt(act):
+            flash("The organisation has been changed.", "success")
+            return redirect(url_for("places.organisation", organisation_id=organisation.id))
     errors = form.sentences()
+    may_place = organisations.may_place(session, who, organisation)
+    move_form = MoveForm(formdata=None)
+    if may_place:
+        found = organisations.new_areas(session, who, organisation)
+        move_form.to.choices = [(str(a.id), f"{a.name} ({a.kind.value})") for a in found]
     page = render_template(
-        "pages/places/group.html", group=group, form=form, errors=errors, members=directory.members(session, group)
+        "pages/places/organisation.html",
+        organisation=organisation,
+        area=session.get(Area, organisation.area_id),
+        form=form,
+        move_form=move_form,
+        errors=errors,
+        may_place=may_place,
+        contents=organisations.contents(session, organisation),
     )
     return page, 400 if errors else 200
 
 
-@bp.post("/groups/<uuid:group_id>/members/<uuid:person_id>/leave")
-@guard.on(Action.GROUP_ADMINISTER, Group)
-def leave(group: Group, person_id: uuid.UUID) -> Any:
-    """Take somebody out of a group."""
-    person = db.session().get(Person, person_id)
-    if person is not None:
-        people.leave_group(db.session(), guard.actor(), person, group)
-        flash(f"{person.display_name} is no longer in the group.", "success")
-    return redirect(url_for("places.group", group_id=group.id))
+@bp.route("/organisations/<uuid:organisation_id>/move", methods=["GET", "POST"])
+@guard.on(Action.ORGANISATION_ADMINISTER, Organisation)
+def move(organisation: Organisation) -> Any:
+    """What moving an organisation does, and doing it."""
+    session, who = db.session(), guard.actor()
+    to_id = as_id(request.values.get("to", "")) or uuid.UUID(int=0)
+    to = policy.require(session, who, Action.AREA_ADMINISTER, Area, to_id, clock.now())
+    if request.method == "POST":
+        seen_in = as_id(request.form.get("seen_in", ""))
+        if seen_in is None:
+            raise Invalid("Look at what the move does first.")
+        organisations.move(session, who, organisation, to, seen_in=seen_in)
+        flash(f"{organisation.name} now sits in {to.name}.", "success")
+        return redirect(url_for("places.organisation", organisation_id=organisation.id))
+    effect = organisations.effect_of_move(session, who, organisation, to)
+    here = url_for("places.organisation", organisation_id=organisation.id)
+    return render_template(
+        "pages/places/move.html", thing=organisation, to=to, effect=effect, seen_in=organisation.area_id,
+        action=url_for("places.move", organisation_id=organisation.id), back_to=here,
+    )  # fmt: skip
+
+
+@bp.post("/organisations/<uuid:organisation_id>/close")
+@guard.on(Action.ORGANISATION_ADMINISTER, Organisation)
+def close(organisation: Organisation) -> Any:
+    """Let nobody new in."""
+    organisations.close(db.session(), guard.actor(), organisation)
+    flash(f"{organisation.name} is closed. Nobody new can be added to it.", "success")
+    return redirect(url_for("places.organisation", organisation_id=organisation.id))
+
+
+@bp.post("/organisations/<uuid:organisation_id>/reopen")
+@guard.on(Action.ORGANISATION_ADMINISTER, Organisation)
+def reopen(organisation: Organisation) -> Any:
+    """Let people in again."""
+    organisations.reopen(db.session(), guard.actor(), organisation)
+    flash(f"{organisation.name} is open again.", "success")
+    return redirect(url_for("places.organisation", organisation_id=organisation.id))
+
+
+@bp.post("/organisations/<uuid:organisation_id>/delete")
+@guard.on(Action.ORGANISATION_ADMINISTER, Organisation)
+def delete(organisation: Organisation) -> Any:
+    """Delete an empty organisation."""
+    name = organisation.name
+    organisations.delete(db.session(), guard.actor(), organisation)
+    flash(f"{name} has been deleted.", "success")
+    return redirect(url_for("places.organisations"))

@@ -11,8 +11,8 @@ from wtforms.validators import DataRequired, Length
 from app.access import Action
 from app.db import db
 from app.db.people import Person
-from app.db.sign_in import LinkPurpose, WebSession
-from app.domain import audit, mail, passwords, people, second_factors, sign_in
+from app.db.sign_in import LinkPurpose
+from app.domain import audit, devices, mail, passwords, people, second_factors, sign_in
 from app.errors import Invalid, NotFound, TooManyRequests
 from app.web import entrance, guard, proofs
 from app.web.forms import Form, safe_next, text_field
@@ -171,24 +171,11 @@ def account() -> Any:
         if form.attempt(act):
             flash("Your password has been changed. Your other devices have been signed out.", "success")
             return redirect(url_for("auth.account"))
-    sessions = db_session.query(WebSession).filter_by(person_id=person.id, embed_material_id=None).all()
     browser = signed_in_session()
     return _form_page(
         "pages/account.html",
         form,
         person=person,
-        sessions=sorted(sessions, key=lambda row: row.seen_at, reverse=True),
+        sessions=devices.of_person(db_session, person.id, entrance.sessions().idle),
         this_session=browser.row_id if browser is not None else None,
     )
-
-
-@bp.post("/account/sessions/<uuid:session_id>/end")
-@guard.can(Action.OWN_ACCOUNT)
-def end_session(session_id: Any) -> Any:
-    """Sign one of one's own devices out."""
-    row = db.session().query(WebSession).filter_by(id=session_id, person_id=guard.actor().person_id).one_or_none()
-    if row is None:
-        raise NotFound
-    sign_in.end_session(db.session(), row.id)
-    flash("The device has been signed out.", "success")
-    return redirect(url_for("auth.account"))

@@ -18,8 +18,8 @@ from app import clock
 from app.access import ANONYMOUS, SYSTEM, Actor
 from app.db.people import Person, Role, RoleAssignment
 from app.db.places import Organisation
-from app.db.sign_in import Identity, LinkPurpose, OneTimeLink, SignInAttempt, WebSession
-from app.domain import audit, openid, people, secrets
+from app.db.sign_in import Identity, LinkPurpose, SignInAttempt, WebSession
+from app.domain import audit, openid, people, secrets, sign_in
 from app.domain.openid import Refused
 from app.domain.provider_client import Account
 from app.domain.providers import Provider
@@ -118,31 +118,28 @@ def may_enter(person: Person) -> bool:
     return all(moment is None or moment > now for moment in (person.suspended_at, person.left_at))
 
 
-def _accept(session: Session, provider: Provider, account: Account, link: str, identity: Identity | None) -> Identity:
-    row = working_link(session, link)
-    if row is None or row.person_id is None:
-        raise Refused("link-used")
-    row.used_at = clock.now()
-    person = session.get_one(Person, row.person_id)
-    if identity is not None:
-        if identity.person_id != person.id:
-            raise Refused("linked-elsewhere", person.id)
-        return identity
-    return _add(session, _as(person), provider, account.subject, person)
+def _accept(session: Session, provider: Provider, account: Account, secret: str, identity: Identity | None) -> Identity:
+    person = _whom_lets_in(session, secret)
+    if identity is None:
+        identity = _add(session, _as(person), provider, account.subject, person)
+    elif identity.person_id != person.id:
+        raise Refused("linked-elsewhere", person.id)
+    sign_in.end_links(session, person.id)
+    return identity
 
 
-def working_link(session: Session, secret: str) -> OneTimeLink | None:
-    """The invitation or other link of this secret while it works, locked for the transaction."""
-    return session.scalar(
-        select(OneTimeLink)
-        .where(
-            OneTimeLink.purpose.in_(ACCEPTED_LINKS),
-            OneTimeLink.token_hash == secrets.digest(secret),
-            OneTimeLink.used_at.is_(None),
-            OneTimeLink.expires_at > clock.now(),
-        )
-        .with_for_update()
-    )
+def _whom_lets_in(session: Session, secret: str) -> Person:
+    """Use an admin's link up, whichever it is."""
+    for purpose in ACCEPTED_LINKS:
+        try:
+            person = sign_in.use_link_of(session, purpose, secret)
+        except NotFound:
+            continue
+        session.flush()
+        if purpose is LinkPurpose.INVITATION:
+            audit.record(session, _as(person), "invitation:accept", "person", person.id)
+        return person
+    raise Refused("link-used")
 
 
 def _newcomer(session: Session, provider: Provider, account: Account, email: str) -> Identity:

@@ -288,11 +288,16 @@ def test_a_link_of_an_admin_is_accepted_by_signing_in(
     assert "<code>link-used</code>" in again.text
 
 
-def test_the_page_of_a_link_offers_the_provider(hospital: Flask, provider: Misbehaving, session: Session) -> None:
+@pytest.mark.parametrize(
+    ("purpose", "path"), [(LinkPurpose.INVITATION, "/invitation/"), (LinkPurpose.SET_PASSWORD, "/set-password/")]
+)
+def test_the_page_of_a_link_offers_the_provider(
+    hospital: Flask, session: Session, purpose: LinkPurpose, path: str
+) -> None:
     person = World(session).person(EMAIL)
-    secret = links.make_link(session, LinkPurpose.SET_PASSWORD, timedelta(hours=1), person_id=person.id)
+    secret = links.make_link(session, purpose, timedelta(hours=1), person_id=person.id)
     session.commit()
-    page = Browser(hospital).get(f"/set-password/{secret}").text
+    page = Browser(hospital).get(f"{path}{secret}").text
     assert "Continue with Northmoor Hospital" in page
     assert f'name="link" value="{secret}"' in page
 

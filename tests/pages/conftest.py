@@ -22,6 +22,10 @@ from tests.support.browser import serving
 from tests.support.services import Services
 from tests.watching import film
 
+#: A provider that nobody goes to: what pages look like with one.
+PROVIDERS = """[{"key": "hospital", "name": "Northmoor Hospital", "issuer": "https://login.example",
+ "client_id": "vignette", "client_secret": "of tests only"}]"""
+
 
 @dataclass
 class Site:
@@ -71,6 +75,7 @@ def site(
         data=tmp_path_factory.mktemp("data"),
         log_level="ERROR",
         delivery="proxy",
+        oidc_providers=PROVIDERS,
     )
     core = build_core(settings)
     with core.app.app_context():

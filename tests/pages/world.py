@@ -67,6 +67,7 @@ def build(session: Session, storage: Storage, parts: list[film.Part], secret_key
     recordings = _recordings(world, session, storage, film.store(storage, parts), case, maker)
     published = recordings["published"]
     _sharing(world, published, group.id, trust.id, viewer)
+    _left_alone(world)
     watchers = [world.person(f"fellow{n}@example.org", Role.VIEWER, "SW", name=f"Fellow {n}") for n in range(4)]
     _watching(session, published, viewer, [maker, *watchers])
     material = _material(world, session, published, recordings["second"], maker)
@@ -101,6 +102,15 @@ def _factors(session: Session, secret_key: str, viewer: Person, maker: Person) -
     second_factors.count_from_now(session, mine, second_factors.start_app(session, mine, secret_key, "My phone"))
     recovery_codes.make(session, mine, maker.id)
     return str(second_factors.start_app(session, theirs, secret_key, "").id)
+
+
+def _left_alone(world: World) -> None:
+    """Two who have not been here for long, and roles that nobody has looked at since."""
+    long_ago = clock.now() - timedelta(days=200)
+    for name, columns in (("Dora Dormant", {"last_signed_in_at": long_ago}), ("Nia Never", {})):
+        email = f"{name.split()[0].lower()}@example.org"
+        person = world.person(email, Role.VIEWER, "NEY", name=name, created_at=long_ago, **columns)
+        person.roles[0].created_at = long_ago
 
 
 def _cases(world: World, session: Session, maker: Person) -> tuple[Case, Case, Case]:

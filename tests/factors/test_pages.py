@@ -95,19 +95,19 @@ def test_signing_in_with_a_code(app: Flask, session: Session, settings: Settings
     factor.last_step = None
     session.commit()
     browser = Browser(app)
-    answer = browser.post("/sign-in?next=/people/", {"email": admin.email, "password": PASSWORD})
-    assert answer.location == "/people/"
-    asked = browser.get("/people/")
-    assert asked.location == "/account/prove?next=/people/"
+    answer = browser.post("/sign-in?next=/library", {"email": admin.email, "password": PASSWORD})
+    assert answer.location == "/library"
+    asked = browser.get("/library")
+    assert asked.location == "/account/prove?next=/library"
     wrong = browser.post(asked.location, {"code": "12 34"})
     assert wrong.status_code == 400
     assert "<title>Error: " in wrong.text
     code = totp.at(clock.now())
-    assert browser.post(asked.location, {"code": code}).location == "/people/"
-    assert browser.get("/people/").status_code == 200
+    assert browser.post(asked.location, {"code": code}).location == "/library"
+    assert browser.get("/library").status_code == 200
     other = after_password(app, admin)
     assert other.post("/account/prove", {"code": code}).status_code == 400, "the code was used in another session"
-    assert other.get("/people/").status_code == 302
+    assert other.get("/library").status_code == 302
 
 
 def test_setting_the_first_one_up(app: Flask, session: Session, admin: Person) -> None:
@@ -123,7 +123,7 @@ def test_setting_the_first_one_up(app: Flask, session: Session, admin: Person) -
     assert done.status_code == 200
     codes = re.findall(r"<li><code>([a-z2-7-]+)</code></li>", done.text)
     assert len(codes) == 10
-    assert browser.get("/people/").status_code == 200, "it has been shown in this session"
+    assert browser.get("/library").status_code == 200, "it has been shown in this session"
     assert browser.get(begun.location).status_code == 404, "the secret is never shown again"
     listed = browser.get("/account/second-factors").text
     assert "my phone" in listed
@@ -215,9 +215,9 @@ def test_a_token_proves_itself_but_makes_no_factor(app: Flask, session: Session,
 def test_optional_leaves_it_to_people(settings: Settings, session: Session, admin: Person) -> None:
     app = create_app(replace(settings, second_factor="optional"))
     browser = after_password(app, admin)
-    assert browser.get("/people/").status_code == 200
+    assert browser.get("/library").status_code == 200
     add_app(session, settings.secret_key, admin)
-    assert browser.get("/people/").location.startswith("/account/prove"), "who has one is asked for it"
+    assert browser.get("/library").location.startswith("/account/prove"), "who has one is asked for it"
 
 
 def test_becoming_an_admin_asks_at_once(app: Flask, session: Session) -> None:

@@ -46,7 +46,7 @@ async function perform(form) {
   const wanted = { publicKey };
   const credential =
     form.dataset.passkey === "create" ? await navigator.credentials.create(wanted) : await navigator.credentials.get(wanted);
-  form.elements.namedItem("credential").value = written(credential);
+  form.querySelector('[name="credential"]').value = written(credential);
 }
 
 function prepare(form) {

@@ -159,13 +159,20 @@ def demo(json_: bool) -> None:
     with running(Settings.load(), say) as settings:
         core = build(settings)
         with core.session() as session:
-            made = domain.create(session, core.storage, SYSTEM)
+            key = settings.secret_key if settings.second_factor == "required" else ""
+            made = domain.create(session, core.storage, SYSTEM, factors_key=key)
     result = {
         "recording": str(made.recording_id),
         "cases": [str(case_id) for case_id in made.case_ids],
         "people": made.emails,
         "password": made.password,
+        "second_factors": {shown.email: {"secret": shown.secret, "codes": shown.codes} for shown in made.factors},
     }
+    for shown in [] if json_ else made.factors:
+        click.echo(
+            f"{shown.email} needs a second factor: the secret {shown.secret} in an authenticator app, or one of these "
+            f"codes, each of which works once: {', '.join(shown.codes)}"
+        )
     words = f"They all have the password {made.password}" if made.password else "They keep their passwords"
     finish(
         result,

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import clock
+from app import access, clock
 from app import demo as files
 from app.access import Actor
 from app.db.cases import Case
@@ -24,8 +24,20 @@ from app.db.people import Person, Role
 from app.db.places import Area, Organisation
 from app.db.recordings import Artefact, ArtefactKind, Chapter, Recording
 from app.db.vocabulary import Framework, TermKind
-from app.domain import audit, cases, days, grants, people, places, runs, vocabulary
+from app.domain import (
+    audit,
+    cases,
+    days,
+    grants,
+    people,
+    places,
+    recovery_codes,
+    runs,
+    second_factors,
+    vocabulary,
+)
 from app.domain.places import Place
+from app.errors import NotFound
 from app.storage import keys
 from app.storage.s3 import Storage
 
@@ -53,6 +65,17 @@ class Demo:
     case_ids: list[uuid.UUID]
     emails: list[str]
     password: str
+    factors: list[ShownFactor]
+
+
+@dataclass(frozen=True)
+class ShownFactor:
+    """The second factor of a demo person who must have one, shown this once: a secret for an authenticator app, and
+    codes that each work once in its place."""
+
+    email: str
+    secret: str
+    codes: list[str]
 
 
 def sample() -> dict[str, Any]:
@@ -61,31 +84,51 @@ def sample() -> dict[str, Any]:
     return read
 
 
-def create(session: Session, storage: Storage, actor: Actor) -> Demo:
+def create(session: Session, storage: Storage, actor: Actor, *, factors_key: str = "") -> Demo:
     """Make the demo region, or find it. The recording is shared with the region.
+
+    Args:
+        factors_key: SECRET_KEY, where admins and custodians must show a second factor: its new ones then get one as
+            everybody else would have, because a known password must not open what a real one does not.
 
     Raises:
         Invalid, Forbidden: the actor may not make people there; only an admin from everywhere (or the system) may.
     """
     script = sample()
     area = session.scalars(select(Area).where(Area.code == AREA)).one()
-    password, emails = _people(session, actor)
+    password, emails, factors = _people(session, actor, factors_key)
     _organisation(session, actor, area)
     made = [_case(session, actor, area, entry) for entry in [script, *script["cases"]]]
     recording = session.scalar(select(Recording).where(Recording.case_id == made[0].id))
     if recording is None:
         recording = _recording(session, storage, actor, area, made[0], script)
-    return Demo(recording.id, [case.id for case in made], emails, password)
+    return Demo(recording.id, [case.id for case in made], emails, password, factors)
 
 
-def _people(session: Session, actor: Actor) -> tuple[str, list[str]]:
+def _people(session: Session, actor: Actor, factors_key: str) -> tuple[str, list[str], list[ShownFactor]]:
     password = f"{secrets.token_hex(3)}-{secrets.token_hex(3)}-{secrets.token_hex(3)}"
     emails = [f"{local}@{DOMAIN}" for local, *_ in PEOPLE]
     fresh = [entry for entry, email in zip(PEOPLE, emails, strict=True) if people.by_email(session, email) is None]
     for local, name, role, code in fresh:
         place = Place(area_id=places.find_area(session, code).id)
         people.add(session, actor, email=f"{local}@{DOMAIN}", name=name, role=role, place=place, password=password)
-    return (password if fresh else ""), emails
+    factors = [
+        _factor(session, f"{local}@{DOMAIN}", factors_key)
+        for local, _, role, _ in fresh
+        if factors_key and role in second_factors.SENSITIVE
+    ]
+    return (password if fresh else ""), emails, factors
+
+
+def _factor(session: Session, email: str, factors_key: str) -> ShownFactor:
+    person = people.by_email(session, email)
+    if person is None:
+        raise NotFound
+    who = access.load(session, person.id, clock.now())
+    factor = second_factors.start_app(session, who, factors_key, "Demo")
+    second_factors.count_from_now(session, who, factor)
+    codes = recovery_codes.make(session, who, person.id)
+    return ShownFactor(email, second_factors.secret_of(factors_key, factor), codes)
 
 
 def _organisation(session: Session, actor: Actor, area: Area) -> None:

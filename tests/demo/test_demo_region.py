@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyotp
 from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from app.db.cases import Case
 from app.db.people import Person, Role
 from app.db.recordings import Recording, RecordingState
 from app.db.runs import Run
-from app.domain import demo
+from app.domain import demo, second_factors
 from tests.support.world import Browser, World
 
 
@@ -43,6 +44,18 @@ def test_made_once_and_invented(core: Core, session: Session) -> None:
     now = clock.now()
     assert policy.allows(session, near, Action.RECORDING_VIEW, recording.id, now)
     assert not policy.allows(session, far, Action.RECORDING_VIEW, recording.id, now)
+
+
+def test_admin_and_custodian_get_a_second_factor(core: Core, session: Session) -> None:
+    key = core.settings.secret_key
+    made = demo.create(session, core.storage, SYSTEM, factors_key=key)
+    assert [shown.email for shown in made.factors] == ["admin@demo.example", "custodian@demo.example"]
+    for shown in made.factors:
+        person = session.scalars(select(Person).where(Person.email == shown.email)).one()
+        who = access.load(session, person.id, clock.now())
+        assert second_factors.prove(session, who, key, pyotp.TOTP(shown.secret).at(clock.now())) == "totp"
+        assert second_factors.prove(session, who, key, shown.codes[0]) == "recovery"
+    assert demo.create(session, core.storage, SYSTEM, factors_key=key).factors == [], "they are shown once"
 
 
 def test_offered_to_an_admin_from_everywhere_only(app: Flask, session: Session) -> None:

@@ -11,7 +11,7 @@ from app.db import db
 from app.db.people import Role
 from app.domain import demo
 from app.errors import Forbidden
-from app.web import guard
+from app.web import guard, proofs
 
 bp = Blueprint("demo", __name__)
 
@@ -23,5 +23,8 @@ def start() -> Any:
     who = guard.actor()
     if not who.over(Role.ADMIN).everywhere:
         raise Forbidden("Only an admin from everywhere can make the demo region.")
-    made = demo.create(db.session(), guard.core().storage, who)
+    core = guard.core()
+    made = demo.create(
+        db.session(), core.storage, who, factors_key=core.settings.secret_key if proofs.required() else ""
+    )
     return render_template("pages/demo.html", demo=made)

@@ -74,6 +74,7 @@ def up(json_: bool) -> None:
     With --json standard output holds one line, the address and first-admin link, printed when people can come;
     progress and logs go to standard error.
     """
+    from app.domain import providers
     from app.embedded.supervisor import Supervisor, programs
 
     def ready(address: str, link: str | None) -> None:
@@ -86,6 +87,7 @@ def up(json_: bool) -> None:
         click.echo("Stop with Ctrl-C.\n")
 
     settings = Settings.load()
+    providers.load(settings.oidc_providers)  # a wrong list stops here, before anything has started
     Supervisor(
         settings,
         migrate=bring_up_to_date,
@@ -100,10 +102,12 @@ def up(json_: bool) -> None:
 @verb("web")
 def web(json_: bool) -> None:
     """Run the web server alone, for complete settings."""
+    from app.domain import providers
     from app.embedded import webserver
 
     settings = Settings.load()
     settings.check_complete()
+    providers.load(settings.oidc_providers)
     webserver.serve(settings, WEB_FACTORY)
     finish({"stopped": True}, "The web server has stopped.", json_)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import oidc_provider_mock
 import pytest
@@ -59,6 +60,23 @@ def test_there_and_back(make_app: MakeApp, honest: str, session: Session) -> Non
     assert browser.get(back).status_code == 400
 
 
+def test_a_code_that_was_used_already(make_app: MakeApp, honest: str, session: Session) -> None:
+    """The provider refuses it, whatever else is right about the second trip."""
+    app = make_app(entry(honest))
+    first = Browser(app)
+    back = visit(leave(first))
+    assert first.get(back).status_code == 302
+    second = Browser(app)
+    states = [parse_qs(urlsplit(path).query)["state"][0] for path in (back, visit(leave(second)))]
+    answer = second.get(back.replace(*states))
+    assert (answer.status_code, "<code>code</code>" in answer.text) == (400, True)
+    assert not second.signed_in
+    assert len(session.scalars(select(WebSession)).all()) == 1
+    assert first.get("/account").status_code == 200
+    third = Browser(app)
+    assert third.get(visit(leave(third))).status_code == 302, "nor is the provider taken for broken"
+
+
 def test_its_user_info(make_app: MakeApp, honest: str, session: Session) -> None:
     browser = Browser(make_app(entry(honest, userinfo=True)))
     assert browser.get(visit(leave(browser))).status_code == 302
@@ -107,6 +125,4 @@ def test_in_a_real_browser(settings: Settings, honest: str, session: Session, ch
 
 
 def _list(issuer: str) -> str:
-    import json
-
     return json.dumps([entry(issuer)])

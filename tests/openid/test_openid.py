@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.cli import main
 from app.db.people import Role
 from app.domain import openid, providers
 from app.domain.openid import Refused
@@ -100,8 +103,6 @@ def rule(**values: Any) -> dict[str, Any]:
 def test_a_wrong_list_stops_the_start_with_a_sentence(
     settings: Settings, change: dict[str, Any], sentence: str
 ) -> None:
-    from dataclasses import replace
-
     text = json.dumps([{name: value for name, value in {**ENTRY, **change}.items() if value is not None}])
     with pytest.raises(Misconfigured, match=sentence) as caught:
         create_app(replace(settings, oidc_providers=text))
@@ -124,6 +125,15 @@ def test_what_is_no_list(text: str, sentence: str) -> None:
     with pytest.raises(Misconfigured, match=sentence) as caught:
         providers.load(text)
     assert "not to be told" not in str(caught.value)
+
+
+def test_up_says_so_before_it_starts_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("VIGNETTE_OIDC_PROVIDERS", str(tmp_path / "missing.toml"))
+    done = CliRunner().invoke(main, ["up"])
+    assert done.exit_code != 0
+    assert "missing.toml, which cannot be read" in done.output
+    assert not (tmp_path / "data").exists()
 
 
 def test_admins_by_rule_only_where_it_is_said() -> None:

@@ -14,6 +14,7 @@ from app.core import Core
 from app.db.recordings import Recording, RecordingState, Upload, UploadState
 from app.db.runs import Run
 from app.db.sign_in import IdempotencyKey, LoginFailure, OneTimeLink, WebSession
+from app.domain import viewings
 from app.domain.runs import UNFINISHED
 from app.storage import keys
 from workers.tidy import tidy
@@ -38,6 +39,7 @@ def upkeep(core: Core) -> None:
     with core.session() as guard:
         if not guard.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}):
             return
+        _close_viewings(core)
         _purge(core)
         _drop_stale_uploads(core)
         _tidy_ended(core)
@@ -47,6 +49,14 @@ def unfinished(core: Core, run_ids: Collection[UUID]) -> set[UUID]:
     """Which of these runs have not ended."""
     with core.session() as session:
         return set(session.scalars(select(Run.id).where(Run.id.in_(run_ids), Run.state.in_(UNFINISHED))))
+
+
+def _close_viewings(core: Core) -> None:
+    """Viewings whose player has gone without a word end where it was last heard of."""
+    while True:
+        with core.session() as session:
+            if viewings.close_silent(session) < viewings.BATCH:
+                return
 
 
 def _purge(core: Core) -> None:

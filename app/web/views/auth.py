@@ -12,7 +12,7 @@ from app.access import Action
 from app.db import db
 from app.db.people import Person
 from app.db.sign_in import LinkPurpose
-from app.domain import audit, devices, mail, passwords, people, second_factors, sign_in
+from app.domain import audit, devices, mail, passwords, people, second_factors, sign_in, viewings
 from app.errors import Invalid, NotFound, TooManyRequests
 from app.web import entrance, guard, proofs
 from app.web.forms import Form, safe_next, text_field
@@ -90,6 +90,8 @@ def sign_out() -> Any:
     response = redirect(url_for("auth.sign_in"))
     if browser is not None:
         audit.record(db.session(), guard.actor(), "session:end", "person", browser.person_id)
+        if browser.person_id is not None:
+            viewings.close_all(db.session(), browser.person_id)
         sign_in.end_session(db.session(), browser.row_id)
         entrance.sessions().stop(response)
     return response

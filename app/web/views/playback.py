@@ -17,7 +17,7 @@ from flask import Blueprint, Response, jsonify, redirect, request
 from app.access import Action
 from app.db import db
 from app.db.recordings import Artefact, ArtefactKind, Recording
-from app.domain import playback
+from app.domain import playback, viewings
 from app.web import doors, guard, ranges
 
 bp = Blueprint("playback", __name__)
@@ -42,7 +42,8 @@ def _route(path: str, endpoint: str) -> Callable[[View], View]:
 
 @_route("master.m3u8", "master")
 def master(recording: Recording) -> Response:
-    """The playlist of playlists."""
+    """The playlist of playlists: with it a viewing begins."""
+    viewings.opened(db.session(), guard.actor(), recording)
     return Response(playback.master_playlist(db.session(), recording.id), mimetype=PLAYLIST)
 
 
@@ -61,13 +62,18 @@ def iframe_playlist(recording: Recording, name: str) -> Response:
 @_route("media/<name>.mp4", "media")
 def media(recording: Recording, name: str) -> Response:
     """The bytes of one rendition, or of the sound."""
-    return deliver(playback.media(db.session(), recording.id, name))
+    found = playback.media(db.session(), recording.id, name)
+    if guard.actor().kind != "person":  # a page of ours sends positions; of frames and tokens the bytes have to tell
+        _played(recording)
+    return deliver(found)
 
 
 @_route("video.mp4", "video")
 def video(recording: Recording) -> Response:
     """Picture and sound in one small file, for browsers' own players."""
-    return deliver(playback.artefact(db.session(), recording.id, ArtefactKind.DOWNLOAD))
+    found = playback.artefact(db.session(), recording.id, ArtefactKind.DOWNLOAD)
+    _played(recording)
+    return deliver(found)
 
 
 @_route("captions/<language>.vtt", "captions")
@@ -98,6 +104,12 @@ def storyboard(recording: Recording) -> Response:
 def storyboard_image(recording: Recording) -> Response:
     """The storyboard's picture."""
     return deliver(playback.artefact(db.session(), recording.id, ArtefactKind.STORYBOARD))
+
+
+def _played(recording: Recording) -> None:
+    """Part of the file was asked for."""
+    if request.method != "HEAD":
+        viewings.played_part(db.session(), guard.actor(), recording)
 
 
 # -- bytes -------------------------------------------------------------------------------------------------------------
@@ -144,5 +156,7 @@ def _whole(artefact: Artefact, media_type: str) -> Response:
 
 
 def _let_database_go() -> None:
-    """Give the connection back before waiting for S3: a slow reader must not hold one. Nothing was written."""
+    """Give the connection back before waiting for S3: a slow reader must not hold one. What was written down of the
+    viewing is kept, however the reading ends."""
+    db.session.commit()
     db.session.close()

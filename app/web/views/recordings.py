@@ -14,7 +14,7 @@ from app.db import db
 from app.db.recordings import Recording, RecordingState
 from app.db.runs import Run, RunState
 from app.db.vocabulary import TermKind
-from app.domain import chapters, grants, looks, paging, recordings, runs, standing, vocabulary
+from app.domain import chapters, grants, looks, paging, recordings, runs, standing, viewings, vocabulary
 from app.errors import Conflict
 from app.web import guard, links, rows, tasks
 from app.web.forms import Checkboxes, Day, Form, text_field
@@ -90,6 +90,8 @@ def manage(recording: Recording) -> Any:
         "pages/recordings/manage.html",
         recording=recording,
         place=rows.place_name(recording),
+        viewers=viewings.total(session, recording),
+        audit=policy.can(who, Action.AUDIT_VIEW),
         state=recordings.standing(recording),
         tasks=tasks.of_recording(recording, facts, missing, may),
         advice=tasks.advice(recording),

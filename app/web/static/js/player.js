@@ -101,6 +101,7 @@ export class Player {
     video.addEventListener("timeupdate", () => this.#savePosition(SAVE_EVERY_MS));
     video.addEventListener("pause", () => this.#savePosition(0));
     document.addEventListener("visibilitychange", () => { if (document.hidden) this.#savePosition(0); });
+    window.addEventListener("pagehide", () => this.#sayEnded());
     video.addEventListener("click", () => this.toggle());
     window.addEventListener("online", () => { if (this.root.dataset.problem === "offline") this.#retry(); });
   }
@@ -311,6 +312,17 @@ export class Player {
     this.part("problem").hidden = true;
     this.source.retry();
     this.toggle();
+  }
+
+  /** The last word of a viewing. Without it the server closes the viewing after some minutes of silence. */
+  async #sayEnded() {
+    const url = this.root.dataset.position;
+    if (!url || this.clip || !this.video.played.length) return;
+    try {
+      await call("POST", url, { seconds: Math.floor(this.video.currentTime), ended: true }, { keepalive: true });
+    } catch {
+      // the page is going: nobody is left to tell
+    }
   }
 
   async #savePosition(every) {

@@ -80,6 +80,58 @@ def token(email: str, scopes: tuple[str, ...], name: str, json_: bool) -> None:
     finish({"token": secret}, secret, json_)
 
 
+@verb("tokens", "list")
+@click.argument("email")
+def tokens_list(email: str, json_: bool) -> None:
+    """List the API tokens of a person that work."""
+    with server_data() as (_, session):
+        from app.domain import tokens
+
+        found = [
+            {
+                "id": str(one.id),
+                "name": one.name,
+                "scopes": one.scopes,
+                "expires_at": one.expires_at.isoformat(),
+                "last_used_at": one.last_used_at.isoformat() if one.last_used_at else None,
+            }
+            for one in tokens.working(session, _person(session, email).id)
+        ]
+    lines = [f"{one['id']}  {one['name']} ({', '.join(one['scopes'])}), until {one['expires_at']}" for one in found]
+    finish({"tokens": found}, "\n".join(lines) or f"{email} has no tokens.", json_)
+
+
+@verb("tokens", "revoke")
+@click.argument("email")
+@click.argument("token_id", metavar="ID")
+def tokens_revoke(email: str, token_id: str, json_: bool) -> None:
+    """Stop an API token of a person at once; `tokens list` names its ID."""
+    with server_data() as (_, session):
+        from app.access import SYSTEM
+        from app.domain import tokens
+        from app.errors import Invalid, NotFound
+
+        try:
+            tokens.revoke(session, SYSTEM, _person(session, email).id, as_id(token_id, "token"))
+        except NotFound:
+            raise Invalid(f"{email} has no token {token_id}.") from None
+    finish({"id": token_id, "revoked": True}, "The token no longer works.", json_)
+
+
+@verb("user", "reset-factors")
+@click.argument("email")
+def reset_factors(email: str, json_: bool) -> None:
+    """Remove the second factors and recovery codes of somebody who lost them, and sign them out everywhere."""
+    with server_data() as (_, session):
+        from app.access import SYSTEM
+        from app.domain import second_factors
+
+        person = _person(session, email)
+        second_factors.reset(session, SYSTEM, person)
+    sentence = f"{email} has no second factor any more. Admins and custodians set a new one up when they sign in."
+    finish({"email": email, "reset": True}, sentence, json_)
+
+
 @verb("explain-access")
 @click.argument("email")
 @click.argument("thing", metavar="RECORDING")

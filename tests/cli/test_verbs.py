@@ -23,9 +23,10 @@ from app.db.cases import Case
 from app.db.grants import Grant
 from app.db.people import Role
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState, Upload
-from app.domain import days, people
+from app.domain import days, people, second_factors
 from app.settings import Settings
 from app.storage.s3 import Storage
+from tests.factors.support import add_app
 from tests.ingest.support import MIB, Makers, makers
 from tests.support.browser import serving
 from tests.support.world import PASSWORD
@@ -213,6 +214,21 @@ def test_upload_falls_back_to_the_server(
     assert result.exit_code == 0, result.stderr
     assert "sending through the server" in result.stderr
     assert session.scalars(select(Recording)).one().state is RecordingState.PROCESSING
+
+
+def test_tokens_and_second_factors(run: Run, session: Session, settings: Settings) -> None:
+    last(run("user", "add", "a@example.org", "--role", "admin", "--area", "all", "--json"))
+    person = people.by_email(session, "a@example.org")
+    assert person is not None
+    last(run("token", "a@example.org", "--scope", "read", "--name", "nightly", "--json"))
+    found = last(run("tokens", "list", "A@example.org", "--json"))["tokens"]
+    assert [(token["name"], token["scopes"], token["last_used_at"]) for token in found] == [("nightly", ["read"], None)]
+    assert run("tokens", "revoke", "a@example.org", str(uuid.uuid4())).exit_code == 1
+    assert last(run("tokens", "revoke", "a@example.org", found[0]["id"], "--json"))["revoked"]
+    assert last(run("tokens", "list", "a@example.org", "--json"))["tokens"] == []
+    add_app(session, settings.secret_key, person)
+    assert last(run("user", "reset-factors", "a@example.org", "--json"))["reset"]
+    assert not second_factors.has_any(session, person.id)
 
 
 def test_upload_refused(send: Any, session: Session, tmp_path: Path) -> None:

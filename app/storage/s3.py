@@ -227,11 +227,13 @@ class Storage:
 
     # -- addresses for browsers ---------------------------------------------------------------------------------------
 
-    def presign_get(self, key: str, *, media_type: str = "") -> str:
-        """An address that reads one object for at most `link_seconds`."""
+    def presign_get(self, key: str, *, media_type: str = "", disposition: str = "") -> str:
+        """An address that reads one object for at most `link_seconds`; `disposition` is its Content-Disposition."""
         params: dict[str, Any] = {"Bucket": self.bucket, "Key": key, "ResponseCacheControl": "private, no-store"}
         if media_type:
             params["ResponseContentType"] = media_type
+        if disposition:
+            params["ResponseContentDisposition"] = disposition
         url: str = self._signer.generate_presigned_url("get_object", Params=params, ExpiresIn=self.link_seconds)
         return url
 

@@ -80,8 +80,11 @@ def test_share_publish_and_take_back(
     [
         ({}, "to"),
         ({"to": "region:NEY", "email": "v@example.org"}, "to"),
-        ({"to": "country:ENG"}, "to"),
-        ({"to": "region:SW"}, "to"),
+        ({"to": "country:ENG"}, "reason"),
+        ({"to": "region:SW"}, "reason"),
+        ({"to": "region:NEY", "right": "download", "until": "2099-01-01"}, "reason"),
+        ({"to": "region:NEY", "right": "download", "reason": "Teaching"}, "until"),
+        ({"to": "region:NEY", "right": "everything"}, "right"),
         ({"to": "region:NOWHERE"}, "to"),
         ({"to": "rubbish"}, "to"),
         ({"to": "organisation:not-an-id"}, "to"),
@@ -186,7 +189,10 @@ def test_sharing_over_the_api(app: Flask, there: Makers, made: Recording, sessio
     given = api.call("POST", f"{path}/grants", {"to": "region:NEY", "until": "2031-06-30"})
     assert given.status_code == 201
     assert given.json["until"] == "2031-06-30T23:00:00+00:00", "the end of that day in British summer time"
-    assert api.call("POST", f"{path}/grants", {"to": "country:ENG"}).json["errors"] == {"to": grants.NOT_YOURS}
+    beyond = api.call("POST", f"{path}/grants", {"to": "country:ENG"})
+    assert list(beyond.json["errors"]) == ["reason"]
+    unknown = api.call("POST", f"{path}/grants", {"to": f"organisation:{uuid.uuid4()}"})
+    assert unknown.json["errors"] == {"to": grants.NOT_YOURS}
     assert api.call("POST", f"{path}/grants", {}).status_code == 400
     assert api.call("GET", f"{path}/grants").json["items"] == [given.json]
     assert api.call("POST", f"{path}/publish").json == {"id": str(made.id), "state": "ready", "published": True}

@@ -47,6 +47,9 @@ ACTORS: tuple[Actor, ...] = (
     Actor("custodian of another region", person="custodian elsewhere"),
     Actor("admin of everywhere", person="admin of all"),
     Actor("suspended viewer", person="suspended"),
+    Actor("viewer who has left", person="left"),
+    Actor("manager of a granted group", person="manager"),
+    Actor("member of a group that has ended", person="of ended group"),
     Actor("viewer whose role ended", person="ended"),
     Actor("token to read, of the viewer", "token", "viewer", "read"),
     Actor("token to upload, of the facilitator", "token", "facilitator", "upload"),
@@ -76,8 +79,15 @@ class State:
     state: str = "ready"
     watchable: bool = True
     published: float | None = -1.0
-    #: the audience of its grants: the region with a group and a person, or only the country, or only an organisation
-    audience: Literal["region", "country", "organisation"] = "region"
+    #: the audience of its grants: the region with a group and a person, or only the country, an organisation, or a group
+    #: that has ended
+    audience: Literal["region", "country", "organisation", "ended group"] = "region"
+    #: the grants are on the case, with nothing on the recording
+    by_case: bool = False
+    #: they need approval and wait for it, or were refused
+    approval: Literal["", "waiting", "refused"] = ""
+    #: beside its grants to watch there are such to download
+    download: bool = False
     grant_from: float = -1.0
     grant_until: float | None = None
     revoked: float | None = None
@@ -105,6 +115,11 @@ STATES: tuple[State, ...] = (
     State("failed", state="failed"),
     State("granted to the country", audience="country", case_of_all=True),
     State("granted to an organisation", audience="organisation"),
+    State("granted to a group that has ended", audience="ended group"),
+    State("granted by its case", by_case=True),
+    State("waiting for approval", audience="country", approval="waiting"),
+    State("refused", audience="country", approval="refused"),
+    State("to be downloaded", download=True),
 )
 
 # -- where ---------------------------------------------------------------------------------------------------------------
@@ -178,6 +193,7 @@ def _post(endpoint: str, act: str, method: str = "POST", **options: Any) -> Surf
 
 
 _GRANT = {"grant_id": "{grant}"}
+_CODE = {"code_id": "{code}"}
 _UPLOAD = {"upload_id": "{upload}"}
 
 SURFACES: tuple[Surface, ...] = (
@@ -199,6 +215,10 @@ SURFACES: tuple[Surface, ...] = (
     _post("share.give", "recording:publish", form={"email": "viewer@example.org"}),
     _post("share.revoke", "recording:publish", values=_GRANT, needs="grant"),
     _post("share.again", "recording:publish", values=_GRANT, needs="grant"),
+    _post("share.make_code", "recording:publish"),
+    _post("share.revoke_code", "recording:publish", values=_CODE),
+    Surface("downloads.show", "recording:download", core=True),
+    _post("downloads.send", "recording:download", form={"part": "video", "reason": "x"}),
     _post("share.publish", "recording:publish"),
     _post("share.unpublish", "recording:publish"),
     Surface("explaining.who", "recording:publish"),
@@ -237,6 +257,10 @@ SURFACES: tuple[Surface, ...] = (
     _post("cases.retire", "case:edit"),
     _post("cases.reinstate", "case:edit"),
     Surface("api_cases.show", "case:view", core=True),
+    Surface("case_share.show", "case:share", core=True),
+    _post("case_share.give", "case:share", form={"email": "viewer@example.org"}),
+    _post("case_share.revoke", "case:share", values={"grant_id": "{case_grant}"}, needs="case grant"),
+    _post("case_share.again", "case:share", values={"grant_id": "{case_grant}"}, needs="case grant"),
     # a material with it
     Surface("materials.show", "material:view"),
     Surface("embed.material", "frame", core=True),

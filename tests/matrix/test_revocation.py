@@ -20,6 +20,7 @@ class Event:
     happens: str
     undone: str
     becomes: str = "hidden"
+    state: str = "published"
     #: the materials and cases that they see otherwise (as makers) are left out
     acts: tuple[str, ...] = ("recording:view", "recording:evaluate", "case:view", "material:view", "frame")
 
@@ -40,6 +41,29 @@ EVENTS = (
     Event(
         "group membership ended", "member of a granted group", "UPDATE group_memberships SET ends_at = now()",
         "UPDATE group_memberships SET ends_at = NULL",
+    ),
+    Event(
+        "group ended", "member of a granted group",
+        "UPDATE groups SET ends_at = now() WHERE name = 'Spring cohort'",
+        "UPDATE groups SET ends_at = NULL WHERE name = 'Spring cohort'",
+    ),
+    Event(
+        "grant on the case revoked", VIEWER, "UPDATE grants SET revoked_at = now() WHERE case_id = :case",
+        "UPDATE grants SET revoked_at = NULL WHERE case_id = :case", state="granted by its case",
+    ),
+    Event(
+        "grant on the case ended, in a frame", "frame of the material",
+        "UPDATE grants SET ends_at = now() WHERE case_id = :case",
+        "UPDATE grants SET ends_at = NULL WHERE case_id = :case", state="granted by its case",
+    ),
+    Event(
+        "approval refused after all", VIEWER,
+        GRANTS.format("needs_approval = true, refused_at = now()"),
+        GRANTS.format("needs_approval = false, refused_at = NULL"),
+    ),
+    Event(
+        "left", VIEWER, "UPDATE people SET left_at = now() WHERE id = :person",
+        "UPDATE people SET left_at = NULL WHERE id = :person", "sign-in",
     ),
     Event(
         "role ended", VIEWER, "UPDATE role_assignments SET ends_at = now() WHERE person_id = :person",
@@ -96,7 +120,7 @@ EVENTS = (
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
 def test_the_next_request_is_refused_everywhere(checker: Checker, event: Event) -> None:
     actor = next(actor for actor in ACTORS if actor.name == event.actor)
-    thing = checker.setting.things["published"]
+    thing = checker.setting.things[event.state]
     ids = {
         "recording": thing.recording,
         "case": thing.case,

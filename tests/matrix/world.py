@@ -10,11 +10,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.db.cases import CaseStatus
+from app.db.cases import Case, CaseStatus
+from app.db.grants import AccessCode, AccessRequest, Grant, GrantRight
 from app.db.materials import Material, MaterialItem, MaterialItemKind
-from app.db.people import Person, Role
+from app.db.people import GroupManager, Person, Role
 from app.db.places import Area, AreaKind, Organisation
-from app.db.recordings import RecordingState, Upload, UploadState
+from app.db.recordings import Recording, RecordingState, Upload, UploadState
 from app.storage import keys
 from app.storage.s3 import Storage
 from tests.matrix.table import STATES, State
@@ -61,9 +62,12 @@ def build(session: Session, storage: Storage, parts: list[film.Part]) -> Setting
     trust = world.organisation("Invented Trust", "NEY")
     people = _people(world, trust)
     group = world.group("Spring cohort", "NEY", (people["member"],))
+    over = world.group("Winter cohort", "NEY", (people["of ended group"], people["member"]))
+    over.ends_at = clock.now() - timedelta(hours=1)
+    session.add(GroupManager(group_id=group.id, person_id=people["manager"].id))
     reel = film.store(storage, parts)
     things = {
-        state.name: _thing(world, storage, reel, state, number, people, trust, group.id)
+        state.name: _thing(world, storage, reel, state, number, people, trust, (group.id, over.id))
         for number, state in enumerate(STATES)
     }
     tokens = {
@@ -100,6 +104,10 @@ def _people(world: World, trust: Organisation) -> dict[str, Person]:
         "admin of all": person("admin of all", Role.ADMIN),
         "suspended": person("suspended", Role.VIEWER, "NEY", suspended_at=clock.now() - hours),
         "ended": person("ended"),
+        "left": person("left", Role.VIEWER, "NEY", left_at=clock.now() - hours),
+        "manager": person("manager"),
+        "of ended group": person("of ended group"),
+        "asker": person("asker"),
     }
     world.role(people["viewer of organisation"], Role.VIEWER, organisation=trust)
     world.role(people["ended"], Role.VIEWER, "NEY", ends_at=clock.now() - hours)
@@ -108,7 +116,7 @@ def _people(world: World, trust: Organisation) -> dict[str, Person]:
 
 def _thing(
     world: World, storage: Storage, reel: film.Reel, state: State, number: int,
-    people: dict[str, Person], trust: Organisation, group_id: uuid.UUID,
+    people: dict[str, Person], trust: Organisation, groups: tuple[uuid.UUID, uuid.UUID],
 ) -> Thing:  # fmt: skip
     session, now = world.session, clock.now()
     words = {kind: f"{kind}{number}x" for kind in ("title", "speech", "case", "material")}
@@ -138,15 +146,10 @@ def _thing(
         has |= {*reel.parts, "captions", "chapters"}
     else:
         recording.duration_ms = None
-    columns = {"starts_at": at(state.grant_from), "ends_at": at(state.grant_until), "revoked_at": at(state.revoked)}
-    if state.audience == "region":
-        grant = world.grant(recording, area="NEY", **columns)
-        world.grant(recording, group_id=group_id, **columns)
-        world.grant(recording, person_id=people["named"].id, **columns)
-    elif state.audience == "country":
-        grant = world.grant(recording, area="ENG", **columns)
-    else:
-        grant = world.grant(recording, organisation_id=trust.id, **columns)
+    grant = _grants(world, state, recording, case, people, trust, groups)
+    code = AccessCode(recording_id=recording.id, code_hash=f"{number:064x}", expires_at=at(24))
+    asked = AccessRequest(recording_id=recording.id, person_id=people["asker"].id, reason="For a course.")
+    session.add_all([code, asked])
     material = Material(
         title=f"Material {words['material']}",
         owner_id=people["owner"].id,
@@ -190,8 +193,48 @@ def _thing(
             "recording": str(recording.id),
             "case": str(case.id),
             "grant": str(grant.id),
+            "case_grant": str(grant.id),
+            "code": str(code.id),
             "upload": str(upload.id),
             "item": str(material.items[0].id),
         },
-        frozenset(has | {"grant"}),
+        frozenset(has | {"case grant" if state.by_case else "grant"}),
     )
+
+
+def _grants(
+    world: World, state: State, recording: Recording, case: Case,
+    people: dict[str, Person], trust: Organisation, groups: tuple[uuid.UUID, uuid.UUID],
+) -> Grant:  # fmt: skip
+    """The grants of a state; the first of them."""
+    now = clock.now()
+
+    def at(hours: float | None) -> Any:
+        return None if hours is None else now + timedelta(hours=hours)
+
+    audiences: dict[str, list[dict[str, Any]]] = {
+        "region": [
+            {"area_id": world.area("NEY").id},
+            {"group_id": groups[0]},
+            {"person_id": people["named"].id},
+        ],
+        "country": [{"area_id": world.area("ENG").id}],
+        "organisation": [{"organisation_id": trust.id}],
+        "ended group": [{"group_id": groups[1]}],
+    }
+    common = {
+        "recording_id": None if state.by_case else recording.id,
+        "case_id": case.id if state.by_case else None,
+        "needs_approval": bool(state.approval),
+        "refused_at": at(-0.5) if state.approval == "refused" else None,
+        "created_by_id": people["owner"].id,
+        "starts_at": at(state.grant_from),
+        "revoked_at": at(state.revoked),
+    }
+    made = [Grant(**common, ends_at=at(state.grant_until), **audience) for audience in audiences[state.audience]]
+    if state.download:
+        download = {"right": GrantRight.DOWNLOAD, "ends_at": at(240), "reason": "Teaching without a network."}
+        made += [Grant(**common, **download, **audience) for audience in audiences[state.audience]]
+    world.session.add_all(made)
+    world.session.flush()
+    return made[0]

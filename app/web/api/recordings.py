@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from app import clock
 from app.access import Action, policy
 from app.db import db
-from app.db.grants import Grant
+from app.db.grants import Grant, GrantRight
 from app.db.recordings import Recording, RecordingState
 from app.domain import grants, paging, recordings, standing
 from app.errors import Invalid, NotFound
@@ -114,15 +114,27 @@ GRANT = component(
             "until": nullable(MOMENT),
             "reason": STRING,
             "revoked": BOOLEAN,
-        }
+            "right": one_of(*(right.value for right in GrantRight)),
+            "status": one_of("in force", "to come", "waiting", "refused", "revoked", "over"),
+            "by_case": BOOLEAN,
+        },
+        note="`waiting`: it is for an area beyond those of whoever gave it, and an admin of that area decides. "
+        "`by_case`: it is on the recording's case and is ended there.",
     ),
 )
 NEW_GRANT = component(
     "NewGrant",
     thing(
-        {"to": STRING, "from": DAY, "until": DAY, "reason": STRING},
-        optional=("from", "until", "reason"),
-        note=f"`to` is {grants.FORMS}. `until` is the last day that counts, in UK time.",
+        {
+            "to": STRING,
+            "from": DAY,
+            "until": DAY,
+            "reason": STRING,
+            "right": one_of(*(right.value for right in GrantRight)),
+        },
+        optional=("from", "until", "reason", "right"),
+        note=f"`to` is {grants.FORMS}. `until` is the last day that counts, in UK time. A `right` to download needs a "
+        "last day and a reason, an area beyond one's own a reason.",
     ),
 )
 
@@ -178,6 +190,9 @@ def grant_shape(grant: Grant) -> dict[str, Any]:
         "until": grant.ends_at.isoformat() if grant.ends_at is not None else None,
         "reason": grant.reason,
         "revoked": grant.revoked_at is not None,
+        "right": grant.right.value,
+        "status": grants.status(grant, clock.now()),
+        "by_case": grant.case_id is not None,
     }
 
 
@@ -290,8 +305,14 @@ def restore(recording: Recording) -> Any:
     tags=SHARING,
 )
 def grants_index(recording: Recording) -> Any:
-    """Grants in force or to come."""
-    return jsonify({"items": [grant_shape(grant) for grant in grants.current(db.session(), recording)]})
+    """Grants in force, to come or waiting, the recording's own and those on its case."""
+    session = db.session()
+    found = [
+        *grants.current(session, recording),
+        *grants.waiting(session, recording),
+        *grants.current(session, recording.case),
+    ]
+    return jsonify({"items": [grant_shape(grant) for grant in found]})
 
 
 @bp.post("/<uuid:recording_id>/grants")
@@ -302,10 +323,22 @@ def grant(recording: Recording) -> Any:
     body = Body()
     to = body.text("to", required=True, most=400)
     from_day, until_day, reason = body.day("from"), body.day("until"), body.text("reason", most=grants.MOST_REASON)
+    right = body.text("right", most=20) or GrantRight.WATCH.value
     body.check()
+    if right not in {known.value for known in GrantRight}:
+        raise Invalid("There is no such right", fields={"right": "There is no such right"})
     session, who = db.session(), guard.actor()
     audience = grants.find_audience(session, who, to)
-    given = grants.give(session, who, recording, audience, from_day=from_day, until_day=until_day, reason=reason)
+    given = grants.give(
+        session,
+        who,
+        recording,
+        audience,
+        right=GrantRight(right),
+        from_day=from_day,
+        until_day=until_day,
+        reason=reason,
+    )
     answer = jsonify(grant_shape(given))
     answer.status_code = 201
     return answer

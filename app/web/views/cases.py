@@ -221,6 +221,7 @@ def _show(case: Case, form: ReviewForm) -> Any:
         recordings=rows.of_recordings(session, found),
         related=[_row(other, days.today()) for other in cases.related(session, who, case)],
         may_edit=may_edit,
+        may_share=policy.allows(session, who, Action.CASE_SHARE, case.id, now),
         may_record=policy.allows(session, who, Action.CASE_RECORD, case.id, now),
         retired=case.status is CaseStatus.RETIRED,
         form=form,

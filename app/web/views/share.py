@@ -1,4 +1,4 @@
-"""Who sees a recording: its grants, publishing, and the link to give to people."""
+"""Who sees a recording: its grants and those of its case, codes to ask with, publishing, and the link to give to people."""
 
 from __future__ import annotations
 
@@ -6,70 +6,41 @@ import uuid
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, url_for
-from wtforms import SelectField, StringField
-from wtforms.validators import Length
 
 from app import clock
-from app.access import Action
+from app.access import Action, policy
 from app.db import db
 from app.db.grants import Grant
 from app.db.recordings import Recording
-from app.domain import grants, people, recordings
+from app.domain import access_requests, grants, looks, recordings
 from app.errors import Conflict, Invalid, NotFound
-from app.web import guard, rows
-from app.web.forms import Day, Form, text_field
+from app.web import guard, rows, sharing
 
 bp = Blueprint("share", __name__, url_prefix="/recordings/<uuid:recording_id>/share")
 
 
-class GrantForm(Form):
-    """One more audience."""
-
-    to = SelectField("Share with", choices=[], validate_choice=False)
-    email = StringField(
-        "Or with one person, by email address",
-        [Length(max=320)],
-        description="Somebody who has an account in the places where you are a facilitator or admin.",
-        filters=[lambda value: value.strip() if value else ""],
-    )
-    starts = Day("First day (optional)", description="Leave empty to begin now.")
-    until = Day("Last day (optional)", description="The whole of this day counts. Leave empty for no end.")
-    reason = text_field("Why (optional)", most=grants.MOST_REASON, hint="Shown here and to those who keep the records.")
-
-
-def _page(recording: Recording, form: GrantForm) -> Any:
-    session, now = db.session(), clock.now()
-    form.to.choices = [("", "Choose a place or group"), *grants.choices(session, guard.actor())]
+def _page(recording: Recording, form: sharing.GrantForm, code: str = "") -> Any:
+    session, who, now = db.session(), guard.actor(), clock.now()
+    form.fill(who)
     errors = form.sentences()
+    may_share_case = policy.allows(session, who, Action.CASE_SHARE, recording.case_id, now)
     page = render_template(
         "pages/share/show.html",
         recording=recording,
         state=recordings.standing(recording),
         place=rows.place_name(recording),
-        grants=[_row(grant, now) for grant in grants.current(session, recording)],
-        ended=[
-            {**_row(grant, now), "again": grant.ends_at is None or grant.ends_at > now}
-            for grant in grants.ended(session, recording)
-        ],
+        **sharing.lists(recording, now),
+        by_case=[sharing.row(grant, now) for grant in grants.current(session, recording.case)],
+        case_share=url_for("case_share.show", case_id=recording.case_id) if may_share_case else "",
         missing=grants.missing_for_publishing(session, recording),
         address=guard.core().settings.base_url + url_for("watch.show", recording_id=recording.id),
+        codes=access_requests.codes(session, recording),
+        code=code,
+        code_address=guard.core().settings.base_url + url_for("requests.ask"),
         form=form,
         errors=errors,
     )
     return page, 400 if errors else 200
-
-
-def _row(grant: Grant, now: Any) -> dict[str, Any]:
-    first, last = grants.when(grant, now)
-    name = grant.audience_name
-    return {
-        "id": grant.id,
-        "audience": name[:1].upper() + name[1:],
-        "first": first,
-        "last": last,
-        "reason": grant.reason,
-        "revoked_at": grant.revoked_at,
-    }
 
 
 def _back(recording: Recording) -> Any:
@@ -80,40 +51,19 @@ def _back(recording: Recording) -> Any:
 @guard.on(Action.RECORDING_PUBLISH, Recording)
 def show(recording: Recording) -> Any:
     """Who sees it now, and what can be changed about that."""
-    return _page(recording, GrantForm(formdata=None))
+    looks.at_sharing(db.session(), guard.actor(), recording)
+    return _page(recording, sharing.GrantForm(formdata=None))
 
 
 @bp.post("")
 @guard.on(Action.RECORDING_PUBLISH, Recording)
 def give(recording: Recording) -> Any:
     """Share with one more audience."""
-    session, who = db.session(), guard.actor()
-    form = GrantForm()
-
-    def act() -> Grant:
-        if bool(form.to.data) == bool(form.email.data):
-            sentence = "Choose a place or group, or enter one email address"
-            raise Invalid(sentence, fields={"to": sentence})
-        try:
-            if form.email.data:
-                people.check_email(form.email.data)
-            wanted = form.to.data or f"user:{form.email.data}"
-            audience = grants.find_audience(session, who, wanted)
-        except Invalid as error:
-            field = "email" if form.email.data else "to"
-            raise Invalid(str(error), fields={field: str(error)}) from None
-        return grants.give(
-            session, who, recording, audience, from_day=form.starts.data, until_day=form.until.data,
-            reason=form.reason.data or "",
-        )  # fmt: skip
-
-    given = form.attempt(act)
+    form = sharing.GrantForm()
+    given = form.give(guard.actor(), recording)
     if given is None:
         return _page(recording, form)
-    name = given.audience_name
-    flash(
-        f"Shared with {name}." if recording.published_at else f"Will be shared with {name} once published.", "success"
-    )
+    flash(sharing.said(given, clock.now(), published=recording.published_at is not None), "success")
     return _back(recording)
 
 
@@ -137,13 +87,42 @@ def revoke(recording: Recording, grant_id: uuid.UUID) -> Any:
 @bp.post("/<uuid:grant_id>/again")
 @guard.on(Action.RECORDING_PUBLISH, Recording)
 def again(recording: Recording, grant_id: uuid.UUID) -> Any:
-    """Undo that."""
+    """Undo that, or begin anew with a last day."""
     try:
-        grant = grants.again(db.session(), guard.actor(), _grant(recording, grant_id))
+        grant = grants.again(db.session(), guard.actor(), _grant(recording, grant_id), sharing.UntilForm().until.data)
     except Invalid as error:
         raise Conflict(str(error)) from None
-    flash(f"Shared with {grant.audience_name} again.", "success")
+    flash(sharing.said(grant, clock.now(), published=recording.published_at is not None), "success")
     return _back(recording)
+
+
+# -- codes with which people ask -----------------------------------------------------------------------------------------
+
+
+@bp.post("/codes")
+@guard.on(Action.RECORDING_PUBLISH, Recording, lock=True)
+def make_code(recording: Recording) -> Any:
+    """Make a code and show it, this once."""
+    try:
+        code = access_requests.make_code(db.session(), guard.actor(), recording)
+    except Invalid as error:
+        raise Conflict(str(error)) from None
+    return _page(recording, sharing.GrantForm(formdata=None), code)
+
+
+@bp.post("/codes/<uuid:code_id>/revoke")
+@guard.on(Action.RECORDING_PUBLISH, Recording)
+def revoke_code(recording: Recording, code_id: uuid.UUID) -> Any:
+    """Stop a code: nobody can ask with it any more."""
+    code = access_requests.find_code(db.session(), recording, code_id)
+    if code is None:
+        raise NotFound
+    access_requests.revoke_code(db.session(), guard.actor(), code)
+    flash("Nobody can ask with that code any more. Requests that were made stay.", "success")
+    return _back(recording)
+
+
+# -- publishing ----------------------------------------------------------------------------------------------------------
 
 
 @bp.post("/publish")

@@ -47,7 +47,7 @@ def _due(actor: Actor) -> Select[RoleAssignment]:
             appointable(actor),
             active(now),
             or_(RoleAssignment.ends_at.is_(None), RoleAssignment.ends_at > now),
-            SINCE < now - EVERY + AHEAD,
+            now - EVERY + AHEAD > SINCE,
         )
     )
 

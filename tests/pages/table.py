@@ -88,6 +88,7 @@ PAGES: tuple[Page, ...] = (
     Page("people_sign_in.show", "/people/{person}/sign-in", (ADMIN,)),
     Page("people_sign_in.show", "/people/{viewer}/sign-in", (ADMIN,)),
     Page("explaining.what", "/people/{person}/access", (ADMIN,)),
+    Page("explaining.what", "/people/{viewer}/access", (ADMIN,)),
     Page("view_as.start", "/people/{person}/view-as", (ADMIN,)),
     Page("dormant.index", "/people/dormant", (ADMIN, NEW_ADMIN)),
     Page("recertify.index", "/people/recertify", (ADMIN, NEW_ADMIN)),

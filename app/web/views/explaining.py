@@ -65,7 +65,7 @@ def what(person: Person) -> Any:
         after=request.args.get("after", ""),
         before=request.args.get("before", ""),
     )
-    address = {"person_id": person.id}
+    address: dict[str, Any] = {"person_id": person.id}
     return render_template(
         "pages/access/what.html",
         person=person,

@@ -136,6 +136,7 @@ def _init_layout(app: Flask, sessions: DatabaseSessions) -> None:
                 "sign_out": url_for("auth.sign_out"),
             },
             "session_ends": ends,
+            "session_person": str(browser.person_id) if browser is not None else "",
             **(looking.layout(who) if who.seen_by is not None else {}),
         }
 

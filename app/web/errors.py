@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, jsonify, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, g, jsonify, redirect, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
@@ -13,6 +14,8 @@ from werkzeug.exceptions import HTTPException
 from app import errors, logs
 from app.db import db
 from app.web import guard, proofs
+from app.web.forms import safe_next
+from app.web.sessions import DatabaseSessions, signed_in_session
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +80,13 @@ def error_page(status: int, sentence: str = "") -> Response:
     )
 
 
+def _session_is_over() -> bool:
+    """Whether the browser still holds the cookie of a session that has ended."""
+    interface = current_app.session_interface
+    held = isinstance(interface, DatabaseSessions) and interface.cookie in request.cookies
+    return held and signed_in_session() is None
+
+
 def _answer(status: int, sentence: str, code: str, fields: dict[str, str] | None = None) -> Response:
     if wants_json():
         return problem(status, sentence, code, fields)
@@ -110,6 +120,11 @@ def init_errors(app: Flask) -> None:
     @app.errorhandler(CSRFError)
     def csrf_error(_error: CSRFError) -> Any:
         db.session.rollback()
+        if not wants_json() and _session_is_over():
+            # what was typed is kept by the page's script, and put back there when the same person has signed in again
+            page = urlsplit(request.referrer or "")
+            back = f"{page.path}?{page.query}" if page.query else page.path
+            return redirect(url_for("auth.sign_in", next=safe_next(back)))
         return _answer(400, CSRF_SENTENCE, "csrf")
 
     @app.errorhandler(HTTPException)

@@ -10,7 +10,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import Flask, Request, Response
+from flask import Flask, Request, Response, request
 from flask import session as flask_session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from sqlalchemy import update
@@ -97,7 +97,7 @@ class DatabaseSessions(SecureCookieSessionInterface):
             return
         now = clock.now()
         values: dict[str, Any] = {"payload": dict(session)} if session.modified else {}
-        if values or session.seen_at < now - SEEN_EVERY:
+        if values or (self._renews(session, now) and not _by_itself()):
             db.session.execute(update(WebSession).where(WebSession.id == session.row_id).values(seen_at=now, **values))
             db.session.commit()
         response.vary.add("Cookie")
@@ -129,4 +129,16 @@ class DatabaseSessions(SecureCookieSessionInterface):
 
     def ends_at(self, session: ServerSession) -> datetime:
         """When the session ends if nothing more is asked after this request."""
-        return min(session.expires_at, clock.now() + self.idle)
+        now = clock.now()
+        renewed = session.modified or (self._renews(session, now) and not _by_itself())
+        return min(session.expires_at, (now if renewed else session.seen_at) + self.idle)
+
+    def _renews(self, session: ServerSession, now: datetime) -> bool:
+        return session.seen_at < now - SEEN_EVERY
+
+
+def _by_itself() -> bool:
+    """Whether a page's script asks this by itself, so that it says nothing about anybody being there: reading the API,
+    as the progress of a recording does every few seconds. What plays counts as use, because somebody watches: media is
+    asked for only while it plays, and so is its position kept. So does an upload that goes on."""
+    return request.method in ("GET", "HEAD") and (request.endpoint or "").startswith(("api_", "health."))

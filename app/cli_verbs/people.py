@@ -87,6 +87,7 @@ def tokens_list(email: str, json_: bool) -> None:
     with server_data() as (_, session):
         from app.domain import tokens
 
+        working = tokens.working(session, _person(session, email).id)
         found = [
             {
                 "id": str(one.id),
@@ -95,9 +96,11 @@ def tokens_list(email: str, json_: bool) -> None:
                 "expires_at": one.expires_at.isoformat(),
                 "last_used_at": one.last_used_at.isoformat() if one.last_used_at else None,
             }
-            for one in tokens.working(session, _person(session, email).id)
+            for one in working
         ]
-    lines = [f"{one['id']}  {one['name']} ({', '.join(one['scopes'])}), until {one['expires_at']}" for one in found]
+        lines = [
+            f"{one.id}  {one.name} ({', '.join(one.scopes)}), until {one.expires_at.isoformat()}" for one in working
+        ]
     finish({"tokens": found}, "\n".join(lines) or f"{email} has no tokens.", json_)
 
 

@@ -171,7 +171,11 @@ class Browser:
 
     def form_token(self) -> str:
         """The form token of this browser's session."""
-        page = self.client.get("/account", follow_redirects=True).text if self.signed_in else self.client.get("/sign-in").text
+        page = (
+            self.client.get("/account", follow_redirects=True).text
+            if self.signed_in
+            else self.client.get("/sign-in").text
+        )
         found = re.search(r'name="csrf_token" value="([^"]+)"', page)
         if found is None:
             raise AssertionError("the page has no form token")

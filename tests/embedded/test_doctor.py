@@ -81,6 +81,13 @@ def test_running_services_are_looked_at(services: Services) -> None:
     assert by_name(replace(settings, s3_bucket="not-made-yet"))["storage"].level is Level.NOTE
 
 
+def test_a_role_that_could_change_the_audit_is_noted(settings: Settings) -> None:
+    assert by_name(settings)["audit-role"].level is Level.OK
+    noted = by_name(replace(settings, database_url=settings.owner_database_url))["audit-role"]
+    assert noted.level is Level.NOTE
+    assert "could change the audit" in noted.sentence
+
+
 def test_damaged_weights_are_wrong_and_missing_ones_a_note(fresh: Settings) -> None:
     def damaged(_settings: Settings) -> str:
         raise Misconfigured("model.bin is damaged.")

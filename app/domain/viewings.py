@@ -2,7 +2,8 @@
 
 A viewing opens with the first playlist, file or position that is asked for, and lives while more come. Seconds are
 counted by the server's clock, between one sign of life and the next, and never more than passed. It closes when the
-player says so, when the person signs out, or after five minutes without a sign. Both ends stand in the audit.
+player says so, when the person signs out, or after five minutes without a sign. Both ends stand in the audit. Where an
+admin sees the pages as somebody else does, it is the admin who watches.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def total(session: Session, recording: Recording) -> tuple[int, float]:
 
 def _of(actor: Actor, recording_id: uuid.UUID) -> Select[Viewing]:
     return select(Viewing).where(
-        Viewing.person_id == actor.person_id,
+        Viewing.person_id == actor.real_id,
         Viewing.recording_id == recording_id,
         Viewing.actor_kind == actor.kind,
         Viewing.ended_at.is_(None),
@@ -144,7 +145,7 @@ def _just_ended(session: Session, actor: Actor, recording_id: uuid.UUID, now: da
     """Whether the player has said its last word a moment ago: of what it sends as its page goes, that may come first."""
     ended = session.scalar(
         select(func.max(Viewing.ended_at)).where(
-            Viewing.person_id == actor.person_id,
+            Viewing.person_id == actor.real_id,
             Viewing.recording_id == recording_id,
             Viewing.actor_kind == actor.kind,
         )
@@ -163,7 +164,7 @@ def _open(session: Session, actor: Actor, recording_id: uuid.UUID, now: datetime
         return found
     # A player asks for several playlists at once: one of the requests opens the viewing, the others wait and find it.
     session.execute(
-        select(func.pg_advisory_xact_lock(func.hashtextextended(f"{actor.person_id}{recording_id}{actor.kind}", 0)))
+        select(func.pg_advisory_xact_lock(func.hashtextextended(f"{actor.real_id}{recording_id}{actor.kind}", 0)))
     )
     for viewing in session.scalars(_of(actor, recording_id).order_by(Viewing.started_at).with_for_update()):
         if viewing.last_at >= now - SILENCE:
@@ -171,7 +172,7 @@ def _open(session: Session, actor: Actor, recording_id: uuid.UUID, now: datetime
         _close(session, viewing)
     viewing = Viewing(
         recording_id=recording_id,
-        person_id=actor.person_id,
+        person_id=actor.real_id,
         actor_kind=actor.kind,
         started_at=now,
         last_at=now,

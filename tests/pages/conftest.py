@@ -76,6 +76,8 @@ def site(
         log_level="ERROR",
         delivery="proxy",
         oidc_providers=PROVIDERS,
+        smtp_url="smtp://127.0.0.1:9",
+        mail_from="vignette@example.org",
     )
     core = build_core(settings)
     with core.app.app_context():

@@ -90,6 +90,8 @@ def build(session: Session, storage: Storage, parts: list[film.Part], secret_key
         ),
     }
     ids["set_password"] = sign_in.make_link(session, LinkPurpose.SET_PASSWORD, timedelta(hours=1), person_id=viewer.id)
+    for word, purpose in (("sign_in_link", LinkPurpose.SIGN_IN), ("invitation", LinkPurpose.INVITATION)):
+        ids[word] = sign_in.make_link(session, purpose, timedelta(hours=1), person_id=viewer.id)
     ids["waiting_app"] = _factors(session, secret_key, viewer, maker)
     session.commit()
     return Filled(ids, people)

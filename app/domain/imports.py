@@ -261,7 +261,7 @@ class _Plan:
         self.may: dict[tuple[Role, Place], bool] = {}
         #: what rows above will have given: e-mails, and roles with their end
         self.added: set[str] = set()
-        self.given: dict[tuple[str, Role, Place], datetime | None] = {}
+        self.given: dict[str, dict[tuple[Role, Place], datetime | None]] = {}
 
     def _areas(self, wanted: Iterable[str]) -> dict[str, Area]:
         if not any(wanted):
@@ -300,7 +300,7 @@ class _Plan:
         if group is not None:
             words += f"; group {group.name}"
         kind = self._kind_of_role(key, person, role, place, organisation, group, ends_at)
-        self.given[key, role, place] = ends_at
+        self.given.setdefault(key, {})[role, place] = ends_at
         if group is not None:
             self.members[group.id, key] = None
         self.added.add(key)
@@ -332,7 +332,7 @@ class _Plan:
     def _held(self, key: str, person: Person | None) -> dict[tuple[Role, Place], datetime | None]:
         roles: list[RoleAssignment] = person.roles if person is not None else []
         held = {(r.role, Place(r.area_id, r.organisation_id)): r.ends_at for r in roles}
-        return held | {(role, place): end for (who, role, place), end in self.given.items() if who == key}
+        return held | self.given.get(key, {})
 
     def _without_role(
         self, row: Row, person: Person, organisation: Organisation | None, group: Group | None, ends_at: datetime | None

@@ -13,6 +13,7 @@ from app.access import SYSTEM
 from app.db.captions import CaptionTrack
 from app.db.cases import Case, CaseStatus
 from app.db.evaluations import Evaluation, Score
+from app.db.grants import AccessCode, AccessRequest, Grant, GrantRight, RequestOutcome
 from app.db.materials import EmbedHost, Material, MaterialItem, MaterialItemKind
 from app.db.people import GroupManager, Person, Role
 from app.db.places import Area
@@ -89,9 +90,9 @@ def build(session: Session, storage: Storage, parts: list[film.Part], secret_key
             session, LinkPurpose.SET_PASSWORD, timedelta(hours=1), person_id=suspended.id
         ),
     }
-    ids["set_password"] = sign_in.make_link(session, LinkPurpose.SET_PASSWORD, timedelta(hours=1), person_id=viewer.id)
     for word, purpose in (("sign_in_link", LinkPurpose.SIGN_IN), ("invitation", LinkPurpose.INVITATION)):
         ids[word] = sign_in.make_link(session, purpose, timedelta(hours=1), person_id=viewer.id)
+    ids["set_password"] = sign_in.make_link(session, LinkPurpose.SET_PASSWORD, timedelta(hours=1), person_id=viewer.id)
     ids["waiting_app"] = _factors(session, secret_key, viewer, maker)
     session.commit()
     return Filled(ids, people)
@@ -196,6 +197,20 @@ def _sharing(world: World, recording: Recording, group_id: object, organisation_
     world.grant(recording, group_id=group_id, ends_at=now + timedelta(days=30))
     world.grant(recording, organisation_id=organisation_id, starts_at=now + timedelta(days=3))
     world.grant(recording, person_id=viewer.id, revoked_at=now)
+    world.grant(recording, person_id=viewer.id, starts_at=now - timedelta(days=9), ends_at=now - timedelta(days=1))
+    soon = {"ends_at": now + timedelta(days=10), "reason": "Teaching where there is no network"}
+    world.grant(recording, area="NEY", right=GrantRight.DOWNLOAD, **soon)
+    world.grant(recording, area="ENG", needs_approval=True, reason="A conference")
+    world.grant(recording, area="SW", needs_approval=True, refused_at=now, reason="Friends", answer="Ask us in spring.")
+    far = world.recording(world.case("A case of the capital", "LON"), title="From another region", area="LON")
+    world.grant(far, area="NEY", needs_approval=True, reason="They film the same case next month")
+    session = world.session
+    session.add(Grant(case_id=recording.case_id, area_id=world.area("NEY").id, ends_at=now + timedelta(days=60)))
+    code = AccessCode(recording_id=recording.id, code_hash="0" * 64, expires_at=now + timedelta(days=30))
+    answered = {"outcome": RequestOutcome.GRANTED, "decided_at": now}
+    session.add_all([code, AccessRequest(recording_id=recording.id, person_id=viewer.id, **answered)])
+    asker = world.person("asks@example.org", Role.VIEWER, "LON", name="Asta Asks")
+    session.add(AccessRequest(recording_id=recording.id, person_id=asker.id, reason="We teach the same course."))
 
 
 def _watching(session: Session, recording: Recording, viewer: Person, others: list[Person]) -> None:

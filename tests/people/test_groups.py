@@ -39,6 +39,7 @@ def test_a_manager_keeps_the_members_and_gets_nothing_else(app: Flask, world: Wo
     theirs, path = Browser(app, manager), f"/groups/{group.id}"
     assert theirs.get(path).status_code == 404
     assert Browser(app, admin).post(f"{path}/managers", {"manager": manager.email}).status_code == 302
+    assert "Groups that you manage" in theirs.get("/").text
     assert "Mine" in theirs.get("/groups").text
     assert "Other" not in theirs.get("/groups").text
     assert theirs.get(path).status_code == 200

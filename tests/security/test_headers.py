@@ -44,7 +44,7 @@ OVERRIDES = {
     "Content-Location": "/people/",
 }
 #: Differs between two requests by itself: the form token, signed with its second, and what is signed for S3.
-_OWN = re.compile(r'name="csrf_token" value="[^"]*"|<meta name="csrf-token"[^>]*>|data-session-ends="[^"]*"')
+_OWN = re.compile(r'name="csrf_token" value="[^"]*"|<meta name="csrf-token"[^>]*>|<meta name="session-ends"[^>]*>')
 _SIGNED = re.compile(r"X-Amz-(?:Date|Signature|Credential)=[^&\"]*")
 #: Figures of this very process, which must not be had through a proxy; and the audit, which tells of each look at it.
 MOVING = {"health.metrics", "audit.index", "audit.export", "api_audit.index"}

@@ -10,7 +10,7 @@ from app import clock
 from app.access import Action, policy
 from app.db import db
 from app.db.people import Role
-from app.domain import library, watching
+from app.domain import directory, library, watching
 from app.domain.days import today
 from app.web import cards, guard
 
@@ -39,6 +39,7 @@ def index() -> Any:
         ],
         cases=watching.waiting_cases(session, who) if makes else [],
         makes=makes,
+        manages_groups=directory.manages_groups(session, who),
         today=today(),
         may_start_demo=who.over(Role.ADMIN).everywhere and "demo.start" in current_app.view_functions,
         is_everywhere_admin=who.over(Role.ADMIN).everywhere,

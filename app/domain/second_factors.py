@@ -6,6 +6,7 @@ Passkeys have `app/domain/passkeys.py`, recovery codes `app/domain/recovery_code
 from __future__ import annotations
 
 import hmac
+import logging
 import uuid
 from datetime import datetime, timedelta
 
@@ -13,12 +14,14 @@ import pyotp
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from app import clock
+from app import clock, logs
 from app.access import Action, Actor
 from app.db.people import Person, Role
 from app.db.sign_in import FactorKind, SecondFactor
 from app.domain import audit, back_off, passwords, people, recovery_codes, secrets, sign_in
-from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.errors import Conflict, Forbidden, Invalid, Misconfigured, NotFound
+
+log = logging.getLogger(__name__)
 
 #: Roles that open more than their holder's own: they are worth a second factor, wherever they are held.
 SENSITIVE = (Role.ADMIN, Role.CUSTODIAN)
@@ -31,6 +34,12 @@ STEP = 30
 ISSUER = "Vignette"
 PURPOSE = "totp"
 WRONG = "The code is wrong, too old or was used already. Enter the newest code."
+SEALED = (
+    "Codes of your authenticator app cannot be checked any more, because the secret key of this service was changed. "
+    "Use a recovery code, or a passkey if you have one, then remove the app and add it again. "
+    "Or ask an admin who could give you your role to reset your second factors."
+)
+SEALED_WAITING = "The secret key of this service was changed meanwhile. Add the app again from the beginning."
 WRONG_PASSWORD = "Password is wrong"  # noqa: S105 - a sentence
 
 
@@ -146,8 +155,17 @@ def waiting_app(session: Session, actor: Actor, factor_id: uuid.UUID) -> SecondF
 
 
 def secret_of(secret_key: str, factor: SecondFactor) -> str:
-    """The secret of an authenticator app, in base32."""
-    return secrets.unseal(secret_key, PURPOSE, factor.secret or b"").decode()
+    """The secret of an authenticator app, in base32.
+
+    Raises:
+        Conflict: it was sealed under another SECRET_KEY; the sentence says what its person can do. The log says so too:
+            whoever changed the key should know whom that concerns.
+    """
+    try:
+        return secrets.unseal(secret_key, PURPOSE, factor.secret or b"").decode()
+    except Misconfigured:
+        logs.event(log, "second-factor-sealed", logging.ERROR, person_id=str(factor.person_id))
+        raise Conflict(SEALED if factor.confirmed_at else SEALED_WAITING, code="second-factor-sealed") from None
 
 
 def address_of(secret: str, email: str) -> str:
@@ -160,6 +178,7 @@ def confirm_app(session: Session, actor: Actor, secret_key: str, factor: SecondF
 
     Raises:
         Invalid: the code is wrong.
+        Conflict: the SECRET_KEY was changed since the app was begun.
     """
     step = matching_step(secret_of(secret_key, factor), recovery_codes.plain(typed), clock.now())
     if step is None:
@@ -195,25 +214,32 @@ def prove(session: Session, actor: Actor, secret_key: str, typed: str) -> str:
     """Check a code of an app, or a recovery code, and use it up; which of the two it was ("totp" or "recovery").
 
     The person's factors are locked first, so that guesses come one after the other. Commits the count of failures
-    itself, so that the error cannot undo it.
+    itself, so that the error cannot undo it. An app whose secret does not open is passed over.
 
     Raises:
         Invalid: the code is wrong, too old or was used.
         TooManyRequests: after five failures in a row of this person.
+        Conflict: no app's secret opens under this SECRET_KEY. That counts as no failure: there was nothing to guess.
     """
     person_id, now = _person_id(actor), clock.now()
     factors = locked(session, person_id)
     keys = back_off_keys(person_id)
     back_off.check(session, keys, now)
     code = recovery_codes.plain(typed)
-    kind = ""
+    kind, advice = "", ""
     if code.isascii() and code.isdigit():
-        kind = "totp" if any(_take(secret_key, factor, code, now) for factor in factors) else ""
+        apps, sealed = _opened(secret_key, factors)
+        if sealed and not apps:
+            raise Conflict(SEALED, code="second-factor-sealed")
+        # beside an app that can be guessed at, every wrong code is a guess, whichever app it was meant for
+        advice = " ".join(f"Codes of {factor.name} cannot be checked any more: use another." for factor in sealed)
+        kind = "totp" if any(_take(factor, secret, code, now) for factor, secret in apps) else ""
     elif factors and recovery_codes.take(session, person_id, code):
         kind = "recovery"
     if not kind:
         fail(session, actor, now)
-        raise Invalid(WRONG, fields={"code": WRONG})
+        sentence = f"{WRONG} {advice}".strip()
+        raise Invalid(sentence, fields={"code": sentence})
     back_off.forget(session, keys)
     audit.record(session, actor, "factor:prove", "person", person_id, kind=kind)
     return kind
@@ -262,11 +288,23 @@ def fail(session: Session, actor: Actor, now: datetime) -> None:
     session.commit()
 
 
-def _take(secret_key: str, factor: SecondFactor, code: str, now: datetime) -> bool:
+def _opened(secret_key: str, factors: list[SecondFactor]) -> tuple[list[tuple[SecondFactor, str]], list[SecondFactor]]:
+    """The authenticator apps with their secrets, and those whose secrets do not open."""
+    apps: list[tuple[SecondFactor, str]] = []
+    sealed: list[SecondFactor] = []
+    for factor in factors:
+        if factor.kind is not FactorKind.TOTP:
+            continue
+        try:
+            apps.append((factor, secret_of(secret_key, factor)))
+        except Conflict:
+            sealed.append(factor)
+    return apps, sealed
+
+
+def _take(factor: SecondFactor, secret: str, code: str, now: datetime) -> bool:
     """Whether it is a code of this app that was not used, nor any later one."""
-    if factor.kind is not FactorKind.TOTP:
-        return False
-    step = matching_step(secret_of(secret_key, factor), code, now)
+    step = matching_step(secret, code, now)
     if step is None or (factor.last_step is not None and step <= factor.last_step):
         return False
     factor.last_step = step

@@ -16,8 +16,9 @@ from app.db import db
 from app.db.people import Person
 from app.db.sign_in import SecondFactor
 from app.domain import passkeys, recovery_codes, second_factors
-from app.errors import Invalid, TooManyRequests
+from app.errors import Conflict, Invalid, TooManyRequests
 from app.web import ceremonies, guard, proofs
+from app.web.errors import status_of
 from app.web.forms import Form, safe_next, text_field
 
 bp = Blueprint("factors", __name__, url_prefix="/account")
@@ -141,6 +142,11 @@ def confirm_app(factor_id: uuid.UUID) -> Any:
     proofs.browser_session()
     session, who, key = db.session(), guard.actor(), guard.core().settings.secret_key
     factor = second_factors.waiting_app(session, who, factor_id)
+    try:
+        secret = second_factors.secret_of(key, factor)
+    except Conflict as error:
+        flash(str(error), "info")
+        return redirect(url_for("factors.index"))
     form = CodeForm()
     if request.method == "POST":
 
@@ -150,7 +156,6 @@ def confirm_app(factor_id: uuid.UUID) -> Any:
 
         if form.attempt(act):
             return _added(factor)
-    secret = second_factors.secret_of(key, factor)
     picture = segno.make(second_factors.address_of(secret, _me().email), micro=False)
     return _page(
         "pages/account/add_app.html",
@@ -205,9 +210,9 @@ def prove() -> Any:
             if form.attempt(lambda: _show(form, me)):
                 proofs.shown(second_factor=True)
                 return redirect(target)
-        except TooManyRequests as error:
+        except (Conflict, TooManyRequests) as error:
             form.refuse(Invalid(str(error)))
-            status = 429
+            status = status_of(error)
     kinds = {factor.kind.value for factor in factors}
     return _page(
         "pages/account/prove.html",

@@ -46,6 +46,8 @@ class Action(enum.StrEnum):
     #: what is left to somebody who has not shown a second factor yet: to show one, or to set up the first
     PROVE = "account:prove"
     FACTORS = "account:factors"
+    #: to ask when one's browser session ends, and to put that off: every page of somebody signed in asks it
+    SESSION = "account:session"
 
 
 #: Scopes that an API token can be given. `all` is whatever its person may do.
@@ -66,7 +68,9 @@ SCOPES: dict[str, frozenset[Action]] = {
 }
 
 #: What an admin may do who looks at the pages as somebody else. Named one by one: nothing new is among them by itself.
-VIEW_AS_ACTIONS = frozenset({Action.CASE_VIEW, Action.RECORDING_VIEW, Action.MATERIAL_VIEW, Action.OWN_ACCOUNT})
+VIEW_AS_ACTIONS = frozenset(
+    {Action.CASE_VIEW, Action.RECORDING_VIEW, Action.MATERIAL_VIEW, Action.OWN_ACCOUNT, Action.SESSION}
+)
 
 #: What an embedded material's own session may do.
 EMBED_ACTIONS = frozenset({Action.MATERIAL_VIEW, Action.RECORDING_VIEW})

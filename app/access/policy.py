@@ -156,6 +156,7 @@ CAPABILITIES: dict[Action, tuple[Role, ...]] = {
     Action.OWN_ACCOUNT: (),
     Action.PROVE: (),
     Action.FACTORS: (),
+    Action.SESSION: (),
 }
 
 

@@ -63,9 +63,9 @@ def before_proof(session: Session, actor: Actor, *, required: bool) -> frozenset
     Who has a factor can only show it: to add another takes the first, or a stolen password would be enough.
     """
     if actor.person_id is not None and has_any(session, actor.person_id):
-        return frozenset({Action.PROVE})
+        return frozenset({Action.PROVE, Action.SESSION})
     if required and must_have(actor):
-        return frozenset({Action.PROVE, Action.FACTORS})
+        return frozenset({Action.PROVE, Action.FACTORS, Action.SESSION})
     return None
 
 

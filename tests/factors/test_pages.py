@@ -25,10 +25,10 @@ from tests.support.world import PASSWORD, Browser, World
 #: What is open to an admin with a password only, beside public pages.
 LEFT = {
     "factors.index", "factors.start_app", "factors.confirm_app", "factors.add_passkey", "factors.prove",
-    "api_passkeys.creation", "api_passkeys.request_",
+    "api_passkeys.creation", "api_passkeys.request_", "api_session.show", "api_session.stay",
 }  # fmt: skip
 #: What is still open when there is a factor to show.
-LEFT_WITH_ONE = {"factors.prove", "api_passkeys.request_"}
+LEFT_WITH_ONE = {"factors.prove", "api_passkeys.request_", "api_session.show", "api_session.stay"}
 
 
 @pytest.fixture

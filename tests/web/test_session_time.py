@@ -20,6 +20,8 @@ from app.db.cases import Case
 from app.db.people import Person, Role
 from app.db.sign_in import WebSession
 from app.domain import passwords
+from app.settings import Settings
+from tests.factors.support import add_app, after_password
 from tests.support.browser import Reports, axe, serving, wait_until
 from tests.support.world import PASSWORD, Browser, World
 
@@ -98,6 +100,26 @@ def test_the_absolute_end_is_never_put_off(app: Flask, session: Session, person:
     session.execute(update(WebSession).values(expires_at=clock.now()))
     session.commit()
     assert browser.get("/api/v1/session").status_code == 401
+
+
+@pytest.mark.parametrize("has_one", [True, False])
+def test_before_the_second_factor_one_can_stay_signed_in(
+    app: Flask, session: Session, settings: Settings, has_one: bool
+) -> None:
+    admin = World(session).person("ada@example.org", Role.ADMIN, "NEY")
+    session.commit()
+    if has_one:
+        add_app(session, settings.secret_key, admin)
+    browser = after_password(app, admin)
+    page = browser.get("/account/prove", follow_redirects=True).text
+    assert 'name="session-ends"' in page, "the warning is offered there"
+    token = {"X-CSRF-Token": browser.form_token()}
+    before = back_date(session, HALF)
+    assert browser.get("/api/v1/session").status_code == 200
+    assert seen_at(session) == before
+    assert browser.client.post("/api/v1/session", headers=token).status_code == 200
+    assert seen_at(session) > before + HALF - timedelta(minutes=1)
+    assert browser.get("/library").location.startswith("/account/prove"), "it opens nothing else"
 
 
 def test_a_form_sent_into_a_dead_session_leads_to_sign_in_and_back(
@@ -212,6 +234,25 @@ def test_after_the_warning_ran_out_too(tab: tuple[Page, str], session: Session, 
     fill_in(page)
     page.locator("[data-typed=back]").wait_for()
     assert typed(page) == WRITTEN
+
+
+@pytest.mark.browser
+def test_the_page_that_asks_for_the_second_factor_can_be_stayed_on(
+    tab: tuple[Page, str], session: Session, settings: Settings, person: Person
+) -> None:
+    page, address = tab
+    add_app(session, settings.secret_key, person)
+    page.clock.install()
+    page.goto(f"{address}/account/prove")
+    wait_until(page, "document.querySelector('dialog') !== null")
+    before = seen_at(session)
+    page.clock.fast_forward(timedelta(minutes=58, seconds=5).seconds * 1000)
+    dialog = page.get_by_role("dialog")
+    with page.expect_response(lambda answer: answer.request.method == "POST") as sent:
+        dialog.get_by_role("button", name="Stay signed in").click()
+    assert (sent.value.url, sent.value.status) == (f"{address}/api/v1/session", 200)
+    assert dialog.get_by_role("link", name="Sign in again").count() == 0
+    assert seen_at(session) > before
 
 
 @pytest.mark.browser

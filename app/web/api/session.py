@@ -17,7 +17,7 @@ ENDS = thing({"ends": {"type": "string", "format": "date-time"}})
 
 
 @bp.get("")
-@guard.can(Action.OWN_ACCOUNT)
+@guard.can(Action.SESSION)
 @describe(
     "When the browser session that asks ends; asking does not put it off", responses={200: ENDS}, tags=("account",)
 )
@@ -27,7 +27,7 @@ def show() -> Response:
 
 
 @bp.post("")
-@guard.can(Action.OWN_ACCOUNT)
+@guard.can(Action.SESSION)
 @describe(
     "Stay signed in: put off the end of the browser session that asks",
     responses={200: ENDS},

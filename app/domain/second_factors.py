@@ -18,7 +18,7 @@ from app import clock, logs
 from app.access import Action, Actor
 from app.db.people import Person, Role
 from app.db.sign_in import FactorKind, SecondFactor
-from app.domain import audit, back_off, passwords, people, recovery_codes, secrets, sign_in
+from app.domain import audit, back_off, people, recovery_codes, secrets, sign_in
 from app.errors import Conflict, Forbidden, Invalid, Misconfigured, NotFound
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,6 @@ SEALED = (
     "Or ask an admin who could give you your role to reset your second factors."
 )
 SEALED_WAITING = "The secret key of this service was changed meanwhile. Add the app again from the beginning."
-WRONG_PASSWORD = "Password is wrong"  # noqa: S105 - a sentence
 
 
 # -- who needs one -------------------------------------------------------------------------------------------------------
@@ -243,23 +242,6 @@ def prove(session: Session, actor: Actor, secret_key: str, typed: str) -> str:
     back_off.forget(session, keys)
     audit.record(session, actor, "factor:prove", "person", person_id, kind=kind)
     return kind
-
-
-def password_again(session: Session, actor: Actor, person: Person, typed: str) -> None:
-    """Check the password once more, of somebody who has no second factor. Commits the count of failures itself.
-
-    Raises:
-        Invalid: it is wrong.
-        TooManyRequests: after five failures in a row, those at signing in included.
-    """
-    now, keys = clock.now(), [back_off.key("email", person.email)]
-    back_off.check(session, keys, now)
-    if not passwords.matches(person.password_hash, typed):
-        back_off.count(session, keys, now)
-        audit.record(session, actor, "password:refuse", "person", person.id)
-        session.commit()
-        raise Invalid(WRONG_PASSWORD, fields={"password": WRONG_PASSWORD})
-    back_off.forget(session, keys)
 
 
 def locked(session: Session, person_id: uuid.UUID) -> list[SecondFactor]:

@@ -17,6 +17,7 @@ from app.domain import audit, back_off, passwords, secrets
 from app.errors import Invalid, NotFound
 
 WRONG = "Email address or password is wrong. Check both and try again."
+WRONG_AGAIN = "Password is wrong"
 FIRST_ADMIN_LINK = timedelta(hours=24)
 SET_PASSWORD_LINK = timedelta(days=3)
 TOKEN_LIFE = timedelta(days=90)
@@ -42,6 +43,33 @@ def authenticate(session: Session, email: str, password: str, address: str) -> P
     if person.password_hash and passwords.outdated(person.password_hash):
         person.password_hash = passwords.hashed(password)
     return person
+
+
+def password_again(
+    session: Session, actor: Actor, person: Person, typed: str, *, wrong: str = WRONG_AGAIN, field: str = "password"
+) -> None:
+    """Check the password once more, of somebody who is signed in. Commits the count of failures itself.
+
+    Failures are counted under the person, on every page together: neither somebody who signs in wrongly from outside nor
+    one who holds a stolen session makes the other wait. The person's row is locked first, so that guesses come one after
+    the other.
+
+    Args:
+        wrong: the sentence for a wrong password.
+        field: the field of the form that it belongs to.
+    Raises:
+        Invalid: it is wrong.
+        TooManyRequests: after five failures in a row of this person.
+    """
+    session.execute(select(Person.id).where(Person.id == person.id).with_for_update(key_share=True))
+    now, keys = clock.now(), [back_off.key("password", str(person.id))]
+    back_off.check(session, keys, now)
+    if not passwords.matches(person.password_hash, typed):
+        back_off.count(session, keys, now)
+        audit.record(session, actor, "password:refuse", "person", person.id)
+        session.commit()
+        raise Invalid(wrong, fields={field: wrong})
+    back_off.forget(session, keys)
 
 
 # -- browser sessions ------------------------------------------------------------------------------------------------------

@@ -146,9 +146,9 @@ def set_password(secret: str) -> Any:
     return _form_page("pages/set_password.html", form, person=person)
 
 
-def _form_page(template: str, form: Form, **context: Any) -> Any:
+def _form_page(template: str, form: Form, status: int = 400, **context: Any) -> Any:
     errors = form.sentences()
-    return render_template(template, form=form, errors=errors, **context), 400 if errors else 200
+    return render_template(template, form=form, errors=errors, **context), status if errors else 200
 
 
 @bp.route("/account", methods=["GET", "POST"])
@@ -158,25 +158,34 @@ def account() -> Any:
     db_session = db.session()
     person = db_session.get_one(Person, guard.actor().person_id)
     form = ChangePasswordForm()
+    status = 400
     if request.method == "POST":
         if second_factors.has_any(db_session, person.id):
             proofs.require_fresh()
 
         def act() -> bool:
-            if not passwords.matches(person.password_hash, form.old_password.data or ""):
-                raise Invalid("Current password is wrong", fields={"old_password": "Current password is wrong"})
+            typed = form.old_password.data or ""
+            sign_in.password_again(
+                db_session, guard.actor(), person, typed, wrong="Current password is wrong", field="old_password"
+            )
             browser = signed_in_session()
             keep = browser.row_id if browser is not None else None
             people.set_password(db_session, guard.actor(), person, form.password.data or "", keep=keep)
             return True
 
-        if form.attempt(act):
+        try:
+            changed = form.attempt(act)
+        except TooManyRequests as error:
+            form.refuse(Invalid(str(error)))
+            changed, status = None, 429
+        if changed:
             flash("Your password has been changed. Your other devices have been signed out.", "success")
             return redirect(url_for("auth.account"))
     browser = signed_in_session()
     return _form_page(
         "pages/account.html",
         form,
+        status,
         person=person,
         sessions=devices.of_person(db_session, person.id, entrance.sessions().idle),
         this_session=browser.row_id if browser is not None else None,

@@ -15,7 +15,7 @@ from app.access import Action
 from app.db import db
 from app.db.people import Person
 from app.db.sign_in import SecondFactor
-from app.domain import passkeys, recovery_codes, second_factors
+from app.domain import passkeys, recovery_codes, second_factors, sign_in
 from app.errors import Conflict, Invalid, TooManyRequests
 from app.web import ceremonies, guard, proofs
 from app.web.errors import status_of
@@ -256,7 +256,7 @@ def _prove_by_password(me: Person, target: str) -> Any:
     if request.method == "POST" and me.password_hash is not None:
 
         def act() -> bool:
-            second_factors.password_again(db.session(), guard.actor(), me, form.password.data or "")
+            sign_in.password_again(db.session(), guard.actor(), me, form.password.data or "")
             return True
 
         try:

@@ -39,6 +39,8 @@ class Action(enum.StrEnum):
     RECORDING_CREATE = "recording:create"
     MATERIAL_CREATE = "material:create"
     PEOPLE_ADMINISTER = "people:administer"
+    #: say of roles that others hold that they are still right, or end them: those that the actor could give
+    ROLES_CERTIFY = "roles:certify"
     WORK_VIEW = "work:view"
     SHARING_VIEW = "sharing:view"
     AUDIT_VIEW = "audit:view"

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from app.access import rules, sharing
 from app.access.actions import Action
 from app.access.actor import Actor
+from app.access.places import MAY_APPOINT
 from app.access.rules import Rule
 from app.db.cases import Case
 from app.db.grants import AccessRequest, Grant
@@ -150,6 +151,7 @@ CAPABILITIES: dict[Action, tuple[Role, ...]] = {
     Action.RECORDING_CREATE: rules.MAKERS,
     Action.MATERIAL_CREATE: rules.MAKERS,
     Action.PEOPLE_ADMINISTER: (Role.ADMIN,),
+    Action.ROLES_CERTIFY: tuple(MAY_APPOINT),
     Action.WORK_VIEW: (Role.ADMIN,),
     Action.SHARING_VIEW: rules.KEEPERS,
     Action.AUDIT_VIEW: (Role.ADMIN, Role.CUSTODIAN),

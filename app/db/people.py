@@ -61,7 +61,7 @@ class RoleAssignment(WithId, Base):
     ends_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     created_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
-    #: when an admin last said that it is still right (re-certification); until then its creation counts
+    #: when somebody who could give it last said that it is still right (re-certification); until then its creation counts
     confirmed_at: Mapped[datetime | None]
     confirmed_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
     #: what keeps it: empty for people, `openid:<key>` for a provider's rules, which take it away when they fit no more

@@ -1,4 +1,4 @@
-"""Re-certification: every six months an admin looks at each role in their places and says that it is still right."""
+"""Re-certification: every six months somebody who could give a role, an admin or a custodian, says that it is right."""
 
 from __future__ import annotations
 

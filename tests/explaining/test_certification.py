@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+import uuid
 from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app import access, clock
+from app.access import Action, policy
 from app.access.places import appointable, may_appoint
 from app.db.audit import AuditEvent
 from app.db.people import Person, Role, RoleAssignment
 from app.domain import certification, dormant
+from tests.access.reference import Reference
 from tests.access.worlds import random_world
 from tests.support.world import Browser, World
 
@@ -148,6 +151,97 @@ def test_roles_are_confirmed_and_ended(app: Flask, session: Session, world: Worl
     assert ids[own] in remaining
     assert listed(browser, "/people/recertify") == set()
     assert browser.post("/people/recertify", {"act": "confirm"}).status_code == 400
+
+
+def test_custodians_look_at_custodians(app: Flask, session: Session, world: World) -> None:
+    """A custodian who is no admin: exactly the custodians whom they could appoint, and not themselves."""
+    trust = world.organisation("Our Trust", "NEY")
+    keeper = world.person("keeper@example.org", Role.CUSTODIAN, "NEY")
+    below = world.person("below@example.org", Role.CUSTODIAN, organisation=trust)
+    beside = world.person("beside@example.org", Role.CUSTODIAN, "NEY")
+    for person in (
+        world.person("above@example.org", Role.CUSTODIAN),
+        world.person("wider@example.org", Role.CUSTODIAN, "ENG"),
+        world.person("far@example.org", Role.CUSTODIAN, "SW"),
+        world.person("boss@example.org", Role.ADMIN, "NEY"),
+        world.person("maker@example.org", Role.FACILITATOR, "NEY"),
+        world.person("viewer@example.org", Role.VIEWER, organisation=trust),
+    ):
+        assert person.roles
+    for held in session.scalars(select(RoleAssignment)):
+        held.created_at = ago(200)
+    session.commit()
+    browser = Browser(app, keeper)
+    home = browser.get("/").text
+    assert 'href="/people/recertify"' in home
+    page = browser.get("/people/recertify").text
+    assert listed(browser, "/people/recertify") == {"below@example.org", "beside@example.org"}
+    assert "Somebody else must confirm yours" in page
+    assert 'href="/people/dormant"' not in page, "no tabs to pages that are closed to them"
+    assert browser.get("/people/").status_code == 403
+    ids = [str(held.id) for held in session.scalars(select(RoleAssignment))]
+    for act, wanted, words in (("confirm", [below], "1 role confirmed"), ("end", [beside], "1 role ended")):
+        mine = {str(person.roles[0].id) for person in wanted}
+        others = [one for one in ids if one not in {str(below.roles[0].id), str(beside.roles[0].id)}]
+        assert browser.post("/people/recertify", {"act": act, "roles": [*mine, *others]}).status_code == 302
+        assert words in browser.get("/people/recertify").text
+    assert [event.subject_id for event in actions(session, "role:confirm")] == [below.id]
+    assert [event.subject_id for event in actions(session, "role:take")] == [beside.id]
+    assert session.scalars(select(RoleAssignment.id).where(RoleAssignment.confirmed_at.is_not(None))).all() == [
+        below.roles[0].id
+    ]
+    assert len(session.scalars(select(RoleAssignment)).all()) == len(ids) - 1
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.FACILITATOR])
+def test_who_can_give_no_role_looks_at_none(app: Flask, session: Session, world: World, role: Role) -> None:
+    person = world.person("p@example.org", role, "NEY")
+    session.commit()
+    browser = Browser(app, person)
+    assert "/people/recertify" not in browser.get("/").text
+    assert browser.get("/people/recertify").status_code == 403
+    assert browser.post("/people/recertify", {"act": "confirm"}).status_code == 403
+
+
+def test_everybody_looks_at_exactly_what_they_could_give(session: Session) -> None:
+    """Against the reference, which knows nothing of the policy's tables, and over everybody's page at once."""
+    shown = of_custodians = 0
+    for seed in range(3100, 3120):
+        facts = random_world(session, seed)
+        reference = Reference(facts)
+        session.execute(update(RoleAssignment).values(created_at=ago(200)))
+        rows = session.scalars(select(RoleAssignment)).all()
+        for person in facts.people:
+            who = access.load(session, person, facts.now)
+            expected = {
+                held.id
+                for held in rows
+                if reference.active(person)
+                and reference.active(held.person_id)
+                and (held.ends_at is None or held.ends_at > facts.now)
+                and could_give(reference, person, held)
+            }
+            got = {held.id for held in certification.roles(session, who).rows}
+            assert got == expected, (seed, person)
+            if expected:
+                assert policy.can(who, Action.ROLES_CERTIFY)
+            shown += len(got)
+            of_custodians += bool(got) and not policy.can(who, Action.PEOPLE_ADMINISTER)
+        session.rollback()
+    assert shown > 40
+    assert of_custodians > 5, "custodians who are no admins are asked about"
+
+
+def could_give(reference: Reference, person: uuid.UUID, held: RoleAssignment) -> bool:
+    """As docs/access.md says it: an admin all roles but a custodian's, which takes one, or an admin of everywhere."""
+    place: tuple[str | None, uuid.UUID | None] = (None, None)
+    if held.area_id is not None:
+        place = ("area", held.area_id)
+    elif held.organisation_id is not None:
+        place = ("org", held.organisation_id)
+    if held.role is not Role.CUSTODIAN:
+        return reference.has_over(person, {"admin"}, place)
+    return reference.has_over(person, {"custodian"}, place) or reference.has_over(person, {"admin"}, (None, None))
 
 
 def test_parts_count_what_is_listed(session: Session, world: World) -> None:

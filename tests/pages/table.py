@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-VISITOR, VIEWER, FACILITATOR, ADMIN = "visitor", "viewer", "facilitator", "admin"
+VISITOR, VIEWER, FACILITATOR, ADMIN, CUSTODIAN = "visitor", "viewer", "facilitator", "admin", "custodian"
 EVERYBODY = (VIEWER, FACILITATOR, ADMIN)
 MAKERS = (FACILITATOR, ADMIN)
 #: The same roles in a region without anything.
@@ -44,7 +44,7 @@ PAGES: tuple[Page, ...] = (
     Page("help.privacy", "/privacy", (VISITOR,)),
     Page("help.cookies", "/cookies", (VISITOR,)),
     Page("help.accessibility_statement", "/accessibility-statement", (VISITOR,)),
-    Page("home.index", "/", (*EVERYBODY, *NEWCOMERS)),
+    Page("home.index", "/", (*EVERYBODY, CUSTODIAN, *NEWCOMERS)),
     Page("library.index", "/library", (*EVERYBODY, NEW_VIEWER, NEW_FACILITATOR)),
     Page("library.index", "/library?q=candour", (VIEWER,)),
     Page("library.index", "/library?q=nothinglikethis", (VIEWER,)),
@@ -104,7 +104,7 @@ PAGES: tuple[Page, ...] = (
     Page("explaining.what", "/people/{viewer}/access", (ADMIN,)),
     Page("view_as.start", "/people/{person}/view-as", (ADMIN,)),
     Page("dormant.index", "/people/dormant", (ADMIN, NEW_ADMIN)),
-    Page("recertify.index", "/people/recertify", (ADMIN, NEW_ADMIN)),
+    Page("recertify.index", "/people/recertify", (ADMIN, NEW_ADMIN, CUSTODIAN)),
     Page("recertify.index", "/people/recertify?area=NEY", (ADMIN,)),
     Page("audit.index", "/audit", (ADMIN, NEW_ADMIN)),
     Page("audit.index", "/audit?action=grant:give&subject=recording:{published}", (ADMIN,)),

@@ -49,6 +49,7 @@ def build(session: Session, storage: Storage, parts: list[film.Part], secret_key
             "finn@example.org", Role.FACILITATOR, "NEY", name="Finn Facilitator", organisation_id=trust.id
         ),
         table.ADMIN: world.person("ada@example.org", Role.ADMIN, "NEY", name="Ada Admin"),
+        table.CUSTODIAN: world.person("cora@example.org", Role.CUSTODIAN, "NEY", name="Cora Custodian"),
         table.NEW_VIEWER: world.person("new-viewer@example.org", Role.VIEWER, "SW", name="Nina New"),
         table.NEW_FACILITATOR: world.person("new-maker@example.org", Role.FACILITATOR, "SW", name="Nils New"),
         table.NEW_ADMIN: world.person("new-admin@example.org", Role.ADMIN, "SW", name="Noor New"),
@@ -108,11 +109,15 @@ def _factors(session: Session, secret_key: str, viewer: Person, maker: Person) -
 
 
 def _left_alone(world: World) -> None:
-    """Two who have not been here for long, and roles that nobody has looked at since."""
+    """Three who have not been here for long, and roles that nobody has looked at since."""
     long_ago = clock.now() - timedelta(days=200)
-    for name, columns in (("Dora Dormant", {"last_signed_in_at": long_ago}), ("Nia Never", {})):
+    for name, role, columns in (
+        ("Dora Dormant", Role.VIEWER, {"last_signed_in_at": long_ago}),
+        ("Nia Never", Role.VIEWER, {}),
+        ("Kit Keeper", Role.CUSTODIAN, {}),
+    ):
         email = f"{name.split()[0].lower()}@example.org"
-        person = world.person(email, Role.VIEWER, "NEY", name=name, created_at=long_ago, **columns)
+        person = world.person(email, role, "NEY", name=name, created_at=long_ago, **columns)
         person.roles[0].created_at = long_ago
 
 

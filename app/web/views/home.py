@@ -39,6 +39,8 @@ def index() -> Any:
         ],
         cases=watching.waiting_cases(session, who) if makes else [],
         makes=makes,
+        # admins find it among people and places
+        certifies=policy.can(who, Action.ROLES_CERTIFY) and not policy.can(who, Action.PEOPLE_ADMINISTER),
         manages_groups=directory.manages_groups(session, who),
         today=today(),
         may_start_demo=who.over(Role.ADMIN).everywhere and "demo.start" in current_app.view_functions,

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from app import clock
-from app.access import Action
+from app.access import Action, policy
 from app.db import db
 from app.domain import certification
 from app.errors import Invalid
@@ -44,6 +44,7 @@ def _page(errors: dict[str, str]) -> Any:
         area=area,
         action=url_for("recertify.decide", **kept),
         errors=errors,
+        may_list=policy.can(who, Action.PEOPLE_ADMINISTER),
         older=url_for("recertify.index", after=page.after, **kept) if page.after else "",
         newer=url_for("recertify.index", before=page.before, **kept) if page.before else "",
     )
@@ -51,7 +52,7 @@ def _page(errors: dict[str, str]) -> Any:
 
 
 @bp.get("")
-@guard.can(Action.PEOPLE_ADMINISTER)
+@guard.can(Action.ROLES_CERTIFY)
 def index() -> Any:
     """The roles that are due, by area."""
     return _page({})
@@ -62,7 +63,7 @@ def _roles(number: int) -> str:
 
 
 @bp.post("")
-@guard.can(Action.PEOPLE_ADMINISTER)
+@guard.can(Action.ROLES_CERTIFY)
 def decide() -> Any:
     """Confirm or end those that are ticked."""
     session, who = db.session(), guard.actor()

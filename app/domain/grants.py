@@ -323,9 +323,14 @@ def revoke(session: Session, actor: Actor, grant: Grant) -> None:
         audit.record(session, actor, "grant:revoke", kind, thing_id, grant=str(grant.id))
 
 
-def find(session: Session, thing: Thing, grant_id: uuid.UUID) -> Grant | None:
-    """A grant on this recording or case itself."""
-    return session.scalar(select(Grant).where(Grant.id == grant_id, _of(thing)))
+def find(session: Session, thing: Thing, grant_id: uuid.UUID, *, lock: bool = False) -> Grant | None:
+    """A grant on this recording or case itself.
+
+    Args:
+        lock: take the row's lock, for a change that must see the latest state.
+    """
+    query = select(Grant).where(Grant.id == grant_id, _of(thing))
+    return session.scalar(query.with_for_update(of=Grant) if lock else query)
 
 
 NAMES = (joinedload(Grant.area), joinedload(Grant.organisation), joinedload(Grant.group), joinedload(Grant.person))

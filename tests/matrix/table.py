@@ -193,6 +193,7 @@ def _post(endpoint: str, act: str, method: str = "POST", **options: Any) -> Surf
 
 
 _GRANT = {"grant_id": "{grant}"}
+_CASE_GRANT = {"grant_id": "{case_grant}"}
 _CODE = {"code_id": "{code}"}
 _UPLOAD = {"upload_id": "{upload}"}
 
@@ -229,6 +230,14 @@ SURFACES: tuple[Surface, ...] = (
     Surface("api_recordings.grants_index", "recording:publish", core=True),
     _post("api_recordings.grant", "recording:publish", json={"to": "region:NEY"}),
     _post("api_recordings.revoke", "recording:publish", "DELETE", values=_GRANT, needs="grant"),
+    _post(
+        "api_recordings.extend",
+        "recording:publish",
+        "PATCH",
+        values=_GRANT,
+        needs="grant",
+        json={"until": "2090-01-01"},
+    ),
     _post("api_recordings.publish", "recording:publish"),
     _post("api_recordings.unpublish", "recording:publish"),
     _post("api_recordings.withdraw", "recording:publish"),
@@ -259,8 +268,19 @@ SURFACES: tuple[Surface, ...] = (
     Surface("api_cases.show", "case:view", core=True),
     Surface("case_share.show", "case:share", core=True),
     _post("case_share.give", "case:share", form={"email": "viewer@example.org"}),
-    _post("case_share.revoke", "case:share", values={"grant_id": "{case_grant}"}, needs="case grant"),
-    _post("case_share.again", "case:share", values={"grant_id": "{case_grant}"}, needs="case grant"),
+    _post("case_share.revoke", "case:share", values=_CASE_GRANT, needs="case grant"),
+    _post("case_share.again", "case:share", values=_CASE_GRANT, needs="case grant"),
+    Surface("api_case_grants.index", "case:share"),
+    _post("api_case_grants.give", "case:share", json={"to": "region:NEY"}),
+    _post("api_case_grants.revoke", "case:share", "DELETE", values=_CASE_GRANT, needs="case grant"),
+    _post(
+        "api_case_grants.extend",
+        "case:share",
+        "PATCH",
+        values=_CASE_GRANT,
+        needs="case grant",
+        json={"until": "2090-01-01"},
+    ),
     # a material with it
     Surface("materials.show", "material:view"),
     Surface("embed.material", "frame", core=True),

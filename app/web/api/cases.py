@@ -12,7 +12,7 @@ from app.db.cases import Case
 from app.db.vocabulary import TermKind
 from app.domain import cases, days, paging, places, vocabulary
 from app.web import guard, links, listing
-from app.web.api.recordings import PAGING, page_size
+from app.web.api.pages import PAGING, page_size
 from app.web.bodies import Body
 from app.web.openapi import (
     BOOLEAN,

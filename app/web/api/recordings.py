@@ -5,20 +5,19 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, jsonify, request
 
 from app import clock
 from app.access import Action, policy
 from app.db import db
-from app.db.grants import Grant, GrantRight
 from app.db.recordings import Recording, RecordingState
-from app.domain import grants, paging, recordings, standing
-from app.errors import Invalid, NotFound
+from app.domain import grants, looks, paging, recordings, standing
+from app.errors import Invalid
 from app.web import guard, links, listing
-from app.web.bodies import Body
+from app.web.api import grants as shared
+from app.web.api.pages import PAGING, page_size
 from app.web.openapi import (
     BOOLEAN,
-    DAY,
     INTEGER,
     MOMENT,
     NUMBER,
@@ -38,7 +37,6 @@ from app.web.openapi import (
 bp = Blueprint("api_recordings", __name__, url_prefix=f"{PREFIX}/recordings")
 TAGS = ("recordings",)
 SHARING = ("sharing",)
-MOST_PER_PAGE = 100
 
 STATE = one_of(*(state.value for state in RecordingState))
 CASE_NAME = component("CaseName", thing({"id": UUID, "title": STRING}))
@@ -104,39 +102,6 @@ SUMMARY = component(
     ),
 )
 STATE_ONLY = component("RecordingState", thing({"id": UUID, "state": STATE, "published": BOOLEAN}))
-GRANT = component(
-    "Grant",
-    thing(
-        {
-            "id": UUID,
-            "audience": STRING,
-            "from": MOMENT,
-            "until": nullable(MOMENT),
-            "reason": STRING,
-            "revoked": BOOLEAN,
-            "right": one_of(*(right.value for right in GrantRight)),
-            "status": one_of("in force", "to come", "waiting", "refused", "revoked", "over"),
-            "by_case": BOOLEAN,
-        },
-        note="`waiting`: it is for an area beyond those of whoever gave it, and an admin of that area decides. "
-        "`by_case`: it is on the recording's case and is ended there.",
-    ),
-)
-NEW_GRANT = component(
-    "NewGrant",
-    thing(
-        {
-            "to": STRING,
-            "from": DAY,
-            "until": DAY,
-            "reason": STRING,
-            "right": one_of(*(right.value for right in GrantRight)),
-        },
-        optional=("from", "until", "reason", "right"),
-        note=f"`to` is {grants.FORMS}. `until` is the last day that counts, in UK time. A `right` to download needs a "
-        "last day and a reason, an area beyond one's own a reason.",
-    ),
-)
 
 
 def _seconds(recording: Recording) -> float | None:
@@ -179,41 +144,6 @@ def summary(recording: Recording) -> dict[str, Any]:
         "created_at": recording.created_at.isoformat(),
         "links": links.plain(recording),
     }
-
-
-def grant_shape(grant: Grant) -> dict[str, Any]:
-    """A grant as the API shows it."""
-    return {
-        "id": str(grant.id),
-        "audience": grant.audience_name,
-        "from": grant.starts_at.isoformat(),
-        "until": grant.ends_at.isoformat() if grant.ends_at is not None else None,
-        "reason": grant.reason,
-        "revoked": grant.revoked_at is not None,
-        "right": grant.right.value,
-        "status": grants.status(grant, clock.now()),
-        "by_case": grant.case_id is not None,
-    }
-
-
-def page_size() -> int:
-    """How many items the request asks for on a page.
-
-    Raises:
-        Invalid: not a number from 1 to 100.
-    """
-    text = request.args.get("limit", str(paging.PAGE))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_PER_PAGE:
-        sentence = f"limit must be from 1 to {MOST_PER_PAGE}"
-        raise Invalid(sentence, fields={"limit": sentence})
-    return int(text)
-
-
-PAGING = {
-    "after": STRING,
-    "before": STRING,
-    "limit": {"type": "integer", "minimum": 1, "maximum": MOST_PER_PAGE, "default": paging.PAGE},
-}
 
 
 @bp.get("")
@@ -299,49 +229,27 @@ def restore(recording: Recording) -> Any:
 
 @bp.get("/<uuid:recording_id>/grants")
 @guard.on(Action.RECORDING_PUBLISH, Recording)
-@describe(
-    "Whom it is shared with",
-    responses={200: component("Grants", thing({"items": array(GRANT)}))},
-    tags=SHARING,
-)
+@describe("Whom it is shared with", query=shared.WITH_ENDED, responses={200: shared.GRANTS}, tags=SHARING)
 def grants_index(recording: Recording) -> Any:
-    """Grants in force, to come or waiting, the recording's own and those on its case."""
-    session = db.session()
-    found = [
-        *grants.current(session, recording),
-        *grants.waiting(session, recording),
-        *grants.current(session, recording.case),
-    ]
-    return jsonify({"items": [grant_shape(grant) for grant in found]})
+    """The recording's own grants and those on its case."""
+    looks.at_sharing(db.session(), guard.actor(), recording)
+    return shared.index(recording)
 
 
 @bp.post("/<uuid:recording_id>/grants")
 @guard.on(Action.RECORDING_PUBLISH, Recording)
-@describe("Share it with an audience", request=NEW_GRANT, responses={201: GRANT}, tags=SHARING)
+@describe("Share it with an audience", request=shared.NEW_GRANT, responses={201: shared.GRANT}, tags=SHARING)
 def grant(recording: Recording) -> Any:
     """Give a grant."""
-    body = Body()
-    to = body.text("to", required=True, most=400)
-    from_day, until_day, reason = body.day("from"), body.day("until"), body.text("reason", most=grants.MOST_REASON)
-    right = body.text("right", most=20) or GrantRight.WATCH.value
-    body.check()
-    if right not in {known.value for known in GrantRight}:
-        raise Invalid("There is no such right", fields={"right": "There is no such right"})
-    session, who = db.session(), guard.actor()
-    audience = grants.find_audience(session, who, to)
-    given = grants.give(
-        session,
-        who,
-        recording,
-        audience,
-        right=GrantRight(right),
-        from_day=from_day,
-        until_day=until_day,
-        reason=reason,
-    )
-    answer = jsonify(grant_shape(given))
-    answer.status_code = 201
-    return answer
+    return shared.give(recording)
+
+
+@bp.patch("/<uuid:recording_id>/grants/<uuid:grant_id>")
+@guard.on(Action.RECORDING_PUBLISH, Recording)
+@describe("Give a grant another last day", request=shared.LAST_DAY, responses=shared.EXTENDED, tags=SHARING)
+def extend(recording: Recording, grant_id: uuid.UUID) -> Any:
+    """Extend or shorten a grant."""
+    return shared.extend(recording, grant_id)
 
 
 @bp.delete("/<uuid:recording_id>/grants/<uuid:grant_id>")
@@ -349,8 +257,4 @@ def grant(recording: Recording) -> Any:
 @describe("End a grant, at once", responses={204: None}, tags=SHARING)
 def revoke(recording: Recording, grant_id: uuid.UUID) -> Any:
     """Revoke a grant."""
-    found = grants.find(db.session(), recording, grant_id)
-    if found is None:
-        raise NotFound
-    grants.revoke(db.session(), guard.actor(), found)
-    return Response(status=204)
+    return shared.revoke(recording, grant_id)

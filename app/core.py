@@ -55,7 +55,12 @@ def build_core(settings: Settings) -> Core:
             "pool_size": 10,
             "max_overflow": 20,
             "pool_pre_ping": True,
-            "connect_args": {"connect_timeout": 5, "application_name": "vignette", "options": "-c timezone=UTC"},
+            "connect_args": {
+                "connect_timeout": 5,
+                "application_name": "vignette",
+                # whoever waits longer for somebody else's change is told so (503) and asks again
+                "options": "-c timezone=UTC -c lock_timeout=20s",
+            },
         },
     )
     db.init_app(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -111,9 +112,11 @@ def test_a_case_is_shared_with_all_its_recordings(app: Flask, there: Makers, mad
     assert may(session, viewer, Action.RECORDING_VIEW, made)
     later = there.world.recording(there.case, published=True)
     draft = there.world.recording(there.case)
+    session.commit()
     assert may(session, viewer, Action.RECORDING_VIEW, later)
     assert not may(session, viewer, Action.RECORDING_VIEW, draft)
     assert grants.missing_for_publishing(session, draft) == []
+    session.commit()
     page = check_page(browser.get(f"/recordings/{made.id}/share"), "Share and publish")
     assert "Shared by its case" in page
     grant = session.scalars(select(Grant)).one()
@@ -153,8 +156,9 @@ def test_what_ends_soon_is_listed_and_extended_in_place(
     grant = there.world.grant(made, area="NEY", ends_at=clock.now() + timedelta(days=40))
     session.commit()
     browser = Browser(app, there.person)
-    other = Browser(app, there.world.person("o@example.org", Role.FACILITATOR, "SW"))
+    elsewhere = there.world.person("o@example.org", Role.FACILITATOR, "SW")
     session.commit()
+    other = Browser(app, elsewhere)
     assert made.title not in browser.get("/grants/expiring").text
     page = check_page(browser.get("/grants/expiring?within=90"), "Grants expiring - Sharing")
     assert made.title in page
@@ -187,9 +191,7 @@ def test_owners_are_reminded_twice_and_once_each(
 
 
 def _with_mail(settings: Settings) -> Settings:
-    from dataclasses import replace
-
-    return replace(settings, smtp_url="smtp://127.0.0.1:2525")
+    return replace(settings, smtp_url="smtp://127.0.0.1:2525", mail_from="vignette@example.org")
 
 
 # -- requests ------------------------------------------------------------------------------------------------------------
@@ -271,8 +273,9 @@ def test_codes_end(app: Flask, there: Makers, made: Recording, session: Session)
 
 
 def test_asking_is_limited(app: Flask, there: Makers, session: Session) -> None:
-    browser = Browser(app, there.world.person("asks@example.org", Role.VIEWER, "SW"))
+    asker = there.world.person("asks@example.org", Role.VIEWER, "SW")
     session.commit()
+    browser = Browser(app, asker)
     got = [browser.post("/ask", {"code": "WRONG", "reason": "x"}).status_code for _ in range(12)]
     assert got == [302] * 10 + [429] * 2
 
@@ -290,6 +293,12 @@ def test_owners_are_told_of_requests_once(settings: Settings, there: Makers, mad
 # -- downloading ---------------------------------------------------------------------------------------------------------
 
 
+def _redirects(app: Flask) -> None:
+    """Large files come from storage itself."""
+    core = app.extensions["vignette"]
+    app.extensions["vignette"] = replace(core, settings=replace(core.settings, delivery="redirect"))
+
+
 def test_downloading_is_a_right_of_its_own(
     app: Flask, there: Makers, made: Recording, session: Session, storage: Storage
 ) -> None:
@@ -299,6 +308,7 @@ def test_downloading_is_a_right_of_its_own(
     viewer = world.person("v@example.org", Role.VIEWER, "NEY")
     world.grant(made, area="NEY")
     session.commit()
+    _redirects(app)
     path, reader = f"/recordings/{made.id}/download", Browser(app, viewer)
     assert reader.get(f"/recordings/{made.id}").status_code == 200
     assert path not in reader.get(f"/recordings/{made.id}").text
@@ -327,6 +337,7 @@ def test_makers_say_why_they_download(
 ) -> None:
     there.world.artefact(storage, made, ArtefactKind.DOWNLOAD, b"film", "download", media_type="video/mp4")
     session.commit()
+    _redirects(app)
     browser, path = Browser(app, there.person), f"/recordings/{made.id}/download"
     page = check_page(browser.post(path, {"part": "video"}), "Download", 400)
     assert "Say why you download it" in page

@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
@@ -69,3 +70,22 @@ def checker(
     with app.app_context():
         db.session.remove()
         db.engine.dispose()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _left_as_found(checker: Checker) -> Iterator[None]:
+    """A module that leaves the shared world altered fails itself, and not whichever runs next."""
+    before = _world_of(checker)
+    yield
+    assert _world_of(checker) == before, "this module left the shared world altered"
+
+
+def _world_of(checker: Checker) -> dict[str, Any]:
+    """All rows of the world, in no order, and of the time of publishing only whether there is one."""
+    checker.look()
+    found = vars(checker.reference.facts).copy()
+    del found["now"]
+    for recording in found["recordings"].values():
+        recording["published_at"] = recording["published_at"] is not None
+    checker.look()
+    return {name: sorted(map(repr, rows)) if isinstance(rows, list) else rows for name, rows in found.items()}

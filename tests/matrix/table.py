@@ -25,37 +25,41 @@ class Actor:
     scope: str = ""
     #: a frame's session is for the material of the state asked about, or always for that of this state
     material_of: str = ""
+    #: asks the core surfaces in every state; the others, each much like one of these, in seven states at least
+    whole: bool = True
 
 
 ACTORS: tuple[Actor, ...] = (
     Actor("anonymous", "visitor"),
-    Actor("person without any place", person="nowhere"),
+    Actor("person without any place", person="nowhere", whole=False),
     Actor("viewer of the granted region", person="viewer"),
     Actor("viewer of another region", person="viewer elsewhere"),
     Actor("viewer of the country", person="viewer of country"),
-    Actor("viewer of a locality in the region", person="viewer of locality"),
+    Actor("viewer of a locality in the region", person="viewer of locality", whole=False),
     Actor("viewer of an organisation in the region", person="viewer of organisation"),
-    Actor("somebody who only belongs to that organisation", person="belongs"),
+    Actor("somebody who only belongs to that organisation", person="belongs", whole=False),
     Actor("member of a granted group", person="member"),
     Actor("granted by name", person="named"),
     Actor("facilitator of the place", person="facilitator"),
     Actor("owner, facilitator elsewhere", person="owner"),
-    Actor("facilitator of another region", person="facilitator elsewhere"),
+    Actor("facilitator of another region", person="facilitator elsewhere", whole=False),
     Actor("admin of the place", person="admin"),
-    Actor("admin of another region", person="admin elsewhere"),
+    Actor("admin of another region", person="admin elsewhere", whole=False),
     Actor("custodian of the place", person="custodian"),
-    Actor("custodian of another region", person="custodian elsewhere"),
+    Actor("custodian of another region", person="custodian elsewhere", whole=False),
     Actor("admin of everywhere", person="admin of all"),
-    Actor("suspended viewer", person="suspended"),
-    Actor("viewer who has left", person="left"),
-    Actor("manager of a granted group", person="manager"),
-    Actor("member of a group that has ended", person="of ended group"),
-    Actor("viewer whose role ended", person="ended"),
+    Actor("suspended viewer", person="suspended", whole=False),
+    Actor("viewer who has left", person="left", whole=False),
+    Actor("manager of a granted group", person="manager", whole=False),
+    Actor("member of a group that has ended", person="of ended group", whole=False),
+    Actor("viewer whose role ended", person="ended", whole=False),
     Actor("token to read, of the viewer", "token", "viewer", "read"),
-    Actor("token to upload, of the facilitator", "token", "facilitator", "upload"),
-    Actor("token to publish, of the custodian", "token", "custodian", "publish"),
+    Actor("token to upload, of the facilitator", "token", "facilitator", "upload", whole=False),
+    Actor("token to publish, of the custodian", "token", "custodian", "publish", whole=False),
     Actor("frame of the material", "embed", "viewer"),
-    Actor("frame of another material, of the facilitator", "embed", "facilitator", material_of="published"),
+    Actor(
+        "frame of another material, of the facilitator", "embed", "facilitator", material_of="published", whole=False
+    ),
 )
 
 #: What is left of a person's rights to a token with this scope; rewritten here, so that a wider scope is noticed.
@@ -88,6 +92,8 @@ class State:
     approval: Literal["", "waiting", "refused"] = ""
     #: beside its grants to watch there are such to download
     download: bool = False
+    #: there are none to watch
+    watch: bool = True
     grant_from: float = -1.0
     grant_until: float | None = None
     revoked: float | None = None
@@ -120,6 +126,8 @@ STATES: tuple[State, ...] = (
     State("waiting for approval", audience="country", approval="waiting"),
     State("refused", audience="country", approval="refused"),
     State("to be downloaded", download=True),
+    State("to be downloaded, not to be watched", download=True, watch=False),
+    State("draft of a case that is granted", published=None, by_case=True),
 )
 
 # -- where ---------------------------------------------------------------------------------------------------------------

@@ -113,6 +113,8 @@ LISTINGS: tuple[Listing, ...] = (
 )
 #: Pages without an id in their address that hold nothing of recordings, cases or materials.
 NO_LISTS = {
+    "api_audit.index", "api_session.show", "audit.index", "devices.index", "dormant.index", "links.ask_reset",
+    "links.ask_sign_in", "links.enter", "links.invitation", "openid.linked", "recertify.index",
     "api_description.openapi", "auth.account", "auth.first_admin", "auth.set_password", "auth.sign_in",
     "cases.new", "demo.start", "factors.add_passkey", "factors.index", "factors.prove",
     "api_tokens.index", "tokens.index", "health.live", "health.metrics", "health.ready", "help.accessibility_statement",

@@ -232,6 +232,8 @@ def _grants(
         "revoked_at": at(state.revoked),
     }
     made = [Grant(**common, ends_at=at(state.grant_until), **audience) for audience in audiences[state.audience]]
+    if not state.watch:
+        made = []
     if state.download:
         download = {"right": GrantRight.DOWNLOAD, "ends_at": at(240), "reason": "Teaching without a network."}
         made += [Grant(**common, **download, **audience) for audience in audiences[state.audience]]

@@ -10,12 +10,12 @@ from werkzeug.routing import Rule
 
 from app.web import guard
 from tests.matrix.checker import Checker
-from tests.matrix.conftest import checker, parts, world_session, world_settings
+from tests.matrix.conftest import _left_as_found, checker, parts, world_session, world_settings
 from tests.matrix.table import ACTORS, Actor
 from tests.support.routes import path_of
 from tests.support.world import Browser
 
-__all__ = ["checker", "parts", "world_session", "world_settings"]
+__all__ = ["_left_as_found", "checker", "parts", "world_session", "world_settings"]
 
 ADMIN: Actor = next(actor for actor in ACTORS if actor.name == "admin of everywhere")
 VIEWER: Actor = next(actor for actor in ACTORS if actor.name == "viewer of the granted region")

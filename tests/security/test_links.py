@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -78,8 +79,12 @@ def test_a_running_playback_is_refused_its_next_part(checker: Checker, name: str
         assert browser.get(f"{base}/{part}").status_code in (200, 206, 302), part
 
 
-def test_an_address_of_storage_lives_a_minute_at_most(checker: Checker) -> None:
+def test_an_address_of_storage_lives_a_minute_at_most(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
     browser, base = _player(checker, PLAYERS[0])
+    core = checker.app.extensions["vignette"]
+    monkeypatch.setitem(
+        checker.app.extensions, "vignette", replace(core, settings=replace(core.settings, delivery="redirect"))
+    )
     signed = 0
     for part in PARTS:
         answer = browser.get(f"{base}/{part}")

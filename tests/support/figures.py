@@ -18,6 +18,6 @@ def tell_matrix(reporter: TerminalReporter) -> None:
     cells, core = (sum(each[name] for each in figures) for name in ("matrix_cells", "matrix_core_cells"))
     worked = sum(report.duration for report in reports)
     reporter.write_line(
-        f"access matrix: {cells:,} cells asked by {len(reports)} actors, {core:,} of them the core, which is asked whole;"
+        f"access matrix: {cells:,} cells asked by {len(reports)} actors, {core:,} of them of the core surfaces;"
         f" {worked:.0f} s of work"
     )

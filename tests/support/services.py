@@ -25,7 +25,7 @@ from psycopg import sql
 from app.embedded import processes
 from app.embedded.postgres import OWNER, Postgres
 from app.embedded.seaweedfs import SeaweedFS
-from app.errors import Misconfigured
+from app.errors import Misconfigured, Unavailable
 from app.settings import Settings, new_secret
 
 _PREFIX = "vignette-tests-"
@@ -101,7 +101,13 @@ def start_services(tmp: Path) -> Services:
     try:
         seaweedfs.spawn()
         postgres.start()
-        seaweedfs.wait_ready()
+        try:
+            seaweedfs.wait_ready()
+        except Unavailable:
+            # ports that were free a moment ago are gone when several test runs start at once: others, once more
+            seaweedfs = SeaweedFS(home / "seaweedfs-again", bucket=f"test-{secrets.token_hex(4)}", durable=False)
+            seaweedfs.spawn()
+            seaweedfs.wait_ready()
     except BaseException:
         for service in (seaweedfs, postgres):
             if service.process is not None:

@@ -108,6 +108,8 @@ LISTINGS: tuple[Listing, ...] = (
     Listing("expiring.index", "/grants/expiring", _ending, action="grant:keep"),
     Listing("requests.index", "/requests", _asked_for, action="request:answer"),
     Listing("approvals.index", "/approvals", _approves, action="grant:approve"),
+    Listing("api_requests.index", "/api/v1/requests", _asked_for, action="request:answer"),
+    Listing("api_approvals.index", "/api/v1/approvals", _approves, action="grant:approve"),
     Listing("api_cases.index", "/api/v1/cases?limit=100", _case, "case_word", action="case:view"),
     Listing("api_uploads.index", "/api/v1/uploads", _own, exact=False, action="recording:create", makers_only=True),
 )

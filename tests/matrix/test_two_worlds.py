@@ -3,7 +3,6 @@ counts of facets, totals, what is beside what, and every page that they can open
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,7 +121,8 @@ def _first_difference(one: tuple[int, str], other: tuple[int, str]) -> str:
     """Where two answers part."""
     if one[0] != other[0]:
         return f"{one[0]} and {other[0]}"
-    at = len(os.path.commonprefix([one[1], other[1]]))
+    same = (at for at, (left, right) in enumerate(zip(one[1], other[1], strict=False)) if left != right)
+    at = next(same, min(len(one[1]), len(other[1])))
     return " and ".join(repr(text[max(0, at - 60) : at + 60]) for _, text in (one, other))
 
 

@@ -44,12 +44,14 @@ def world_settings(
 
 @pytest.fixture(scope="session")
 def world_session(world_settings: Settings) -> Iterator[Session]:
-    """A session beside the application's own."""
+    """A session beside the application's own, tied to this database: one that asks the current application for its
+    database would end up in another world, when a second one stands in the same process."""
     core = build_core(world_settings)
     with core.app.app_context():
-        yield db.session()
-        db.session.remove()
-        db.engine.dispose()
+        engine = db.engine
+    with Session(engine) as session:
+        yield session
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -46,10 +46,24 @@ WHOLE = os.environ.get("MATRIX") == "whole"
 _FORM_TOKEN = re.compile(r'<meta name="csrf-token"[^>]*>|name="csrf_token" value="[^"]*"')
 #: Surfaces that are asked whole besides those that the table calls core: what plays, and what programs read.
 ASKED_WHOLE = frozenset(
-    f"{prefix}{name}"
-    for prefix in ("playback.", "playback.embed_")
-    for name in ("master", "media_playlist", "media", "video", "captions", "chapters", "poster", "storyboard_image")
+    f"playback.{name}"
+    for name in (
+        "master",
+        "media_playlist",
+        "media",
+        "video",
+        "captions",
+        "chapters",
+        "poster",
+        "storyboard_image",
+        "embed_master",
+        "embed_media",
+        "embed_video",
+        "embed_captions",
+    )
 ) | {"api_recordings.show", "api_positions.save"}
+#: In how many states a core surface is asked at least by those who do not ask it in all.
+LEAST = 4
 #: An id that no row has.
 NOTHING = "00000000-0000-4000-8000-000000000007"
 
@@ -281,9 +295,9 @@ class Checker:
         """The cells of these.
 
         Core surfaces are asked in every state by the actors that the table calls whole. Otherwise each actor asks a state
-        for every verdict that they should get there, and at least seven at core surfaces and two at others, turning from
-        surface to surface and actor to actor, so that each surface meets each state. Where an actor counts as nobody no
-        state can matter, and just as many are asked. `whole` leaves nothing out.
+        for every verdict that they should get there, and at least `LEAST` at core surfaces, turning from surface to surface
+        and actor to actor. Where an actor counts as nobody no state can matter, and just as many are asked. `whole` leaves
+        nothing out.
         """
         for actor in actors:
             for number, surface in enumerate(surfaces):
@@ -297,7 +311,7 @@ class Checker:
     def _enough(self, actor: Actor, surface: Surface, things: Sequence[Thing]) -> Sequence[Thing]:
         if is_core(surface) and actor.whole:
             return things
-        least = 7 if is_core(surface) else 2
+        least = LEAST if is_core(surface) else 1
         if self.stands_for(actor, self.path(surface, things[0])) is None:
             return things[:least]
         chosen: dict[str, Thing] = {}

@@ -25,7 +25,7 @@ class Actor:
     scope: str = ""
     #: a frame's session is for the material of the state asked about, or always for that of this state
     material_of: str = ""
-    #: asks the core surfaces in every state; the others, each much like one of these, in seven states at least
+    #: asks the core surfaces in every state; the others, each much like one of these, in some
     whole: bool = True
 
 

@@ -92,7 +92,7 @@ def test_requests_are_answered(app: Flask, there: Makers, made: Recording, sessi
     stranger = world.person("o@example.org", Role.FACILITATOR, "SW")
     owner, other = program(app, there, there.person), program(app, there, stranger)
     assert other.call("GET", "/requests").json["items"] == []
-    items = owner.call("GET", "/requests").json["items"]
+    items = sorted(owner.call("GET", "/requests").json["items"], key=lambda item: str(item["email"]))
     assert [(item["email"], item["reason"], item["recording_id"]) for item in items] == [
         (asker.email, "A course", str(made.id)) for asker in askers
     ]

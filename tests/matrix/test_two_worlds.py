@@ -34,8 +34,17 @@ NAMES = (
     "viewer of the granted region", "viewer of the country", "facilitator of the place", "admin of the place",
     "custodian of the place", "token to read, of the viewer", "frame of the material",
 )  # fmt: skip
-#: Figures of the instance for those who run it, the audit, which tells of each look at it, and when a token was used.
-OF_ITS_OWN = ("health.", "audit.", "api_audit.", "tokens.", "api_tokens.", "static")
+#: Figures of the instance for those who run it; the audit, which tells of each look at it; when a token or session was used.
+OF_ITS_OWN = (
+    "/metrics",
+    "/health",
+    "/audit",
+    "/api/v1/audit",
+    "/account/tokens",
+    "/api/v1/tokens",
+    "/sessions",
+    "/static",
+)
 #: The form token and the end of the session change with the second, and looking at a recording counts as watching it.
 _OWN = re.compile(
     r'name="csrf_token" value="[^"]*"|<meta name="csrf-token"[^>]*>|<meta name="session-ends"[^>]*>'
@@ -95,7 +104,7 @@ def _addresses(checker: Checker) -> list[str]:
     """Every address that names nothing, those of the lists with what they ask for, and the pages of a recording."""
     found = {listing.path for listing in LISTINGS}
     for rule, method in routes(checker.app):
-        if method == "GET" and not rule.arguments and not rule.endpoint.startswith(OF_ITS_OWN):
+        if method == "GET" and not rule.arguments and not rule.rule.startswith(OF_ITS_OWN):
             found |= {rule.rule, f"{rule.rule}?q={WORD}", f"{rule.rule}?q=hidden", f"{rule.rule}?limit=2"}
     thing = checker.setting.things["published"]
     known = {"recording_id": thing.recording, "case_id": thing.case, "material_id": thing.material}

@@ -3,6 +3,7 @@ twice agrees."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -46,6 +47,23 @@ def test_style() -> None:
 def test_types() -> None:
     done = run("mypy", "app", "workers")
     assert done.returncode == 0, done.stdout[-5000:]
+
+
+def test_the_names_of_tests_do_not_change(request: pytest.FixtureRequest) -> None:
+    """Another process, which hashes otherwise and starts at another second, finds the tests of this one by the same names.
+    Processes that run the tests side by side must agree on them."""
+    mine = [item.nodeid for item in request.session.items]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    theirs = set(done.stdout.splitlines())
+    assert len(theirs) > 100, done.stdout[-2000:]
+    assert not [name for name in mine if name.splitlines()[0] not in theirs]
 
 
 def test_settings_are_documented_as_they_are() -> None:

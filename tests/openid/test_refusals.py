@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -59,8 +60,7 @@ def nobody_new(session: Session) -> None:
     assert session.scalar(select(Person.id).where(Person.email == EMAIL)) is None
 
 
-NOW = int(time.time())
-#: What is changed in the claims of an honest token, and the reason for which it is refused.
+#: What is changed in the claims of an honest token, and the reason for which it is refused. A `timedelta` counts from now.
 WRONG_CLAIMS: list[tuple[dict[str, Any], str]] = [
     ({"aud": "somebody-else"}, "audience"),
     ({"aud": ["somebody-else", "another"]}, "audience"),
@@ -69,12 +69,12 @@ WRONG_CLAIMS: list[tuple[dict[str, Any], str]] = [
     ({"aud": ["vignette", "another"], "azp": "another"}, "audience"),
     ({"iss": "https://elsewhere.example"}, "issuer"),
     ({"iss": None}, "issuer"),
-    ({"exp": NOW - 3600}, "expired"),
+    ({"exp": timedelta(hours=-1)}, "expired"),
     ({"exp": None}, "expired"),
     ({"exp": "soon"}, "expired"),
-    ({"iat": NOW + 3600}, "issued-in-future"),
+    ({"iat": timedelta(hours=1)}, "issued-in-future"),
     ({"iat": None}, "issued-in-future"),
-    ({"nbf": NOW + 3600}, "not-yet-valid"),
+    ({"nbf": timedelta(hours=1)}, "not-yet-valid"),
     ({"nonce": None}, "nonce"),
     ({"nonce": "a nonce of another day"}, "nonce"),
     ({"nonce": ["a", "list"]}, "nonce"),
@@ -98,7 +98,10 @@ WRONG_ACCOUNTS: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_claim(
     browser: Browser, provider: Misbehaving, session: Session, claims: dict[str, Any], code: str, mark: int
 ) -> None:
-    provider.claims = claims
+    provider.claims = {
+        claim: int(time.time() + value.total_seconds()) if isinstance(value, timedelta) else value
+        for claim, value in claims.items()
+    }
     assert_refused(session, mark, browser, sign_in(browser), code)
     nobody_new(session)
 

@@ -13,12 +13,14 @@ Registry = Mapping[tuple[str, str], StageCode]
 
 STAGES: Registry = {
     ("ingest", "probe"): probe.run,
+    ("ingest", "first_sound"): sound.first,
     ("ingest", "audio"): sound.run,
     ("ingest", "copy"): picture.copy,
     ("ingest", "transcode"): picture.transcode,
     ("ingest", "join"): picture.join,
     ("ingest", "join_others"): picture.join_others,
     ("ingest", "stills"): stills.run,
+    ("ingest", "waves"): stills.waves,
     ("ingest", "transcribe"): transcribe.run,
     ("ingest", "download"): download.run,
     ("ingest", "finish"): tidying.finish,

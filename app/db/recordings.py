@@ -76,6 +76,10 @@ class Recording(WithId, WithTimes, Base):
     width: Mapped[int | None]
     height: Mapped[int | None]
     has_audio: Mapped[bool | None]
+    #: Stream indexes of the tracks of sound that somebody chose, the usual one first; None leaves it to the source.
+    sound_tracks: Mapped[list[int] | None] = mapped_column(JSONB(none_as_null=True))
+    #: What of the uploaded file is missing: see `app.media.damage`.
+    damage: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
     owner_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"), index=True)
     area_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("areas.id"), index=True)
     organisation_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisations.id"), index=True)

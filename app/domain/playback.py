@@ -1,7 +1,8 @@
 """What a player asks for: playlists, and the stored objects behind media, captions and stills.
 
 Playlists are written anew at each request from the segment indexes of what is there, so a recording that is still being
-processed plays with the renditions that it has.
+processed plays with the renditions that it has; before it has any, with the chunks that are encoded so far, in a playlist
+that grows.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.captions import webvtt
 from app.db.recordings import Artefact, ArtefactKind, Chapter
+from app.domain import growing
 from app.errors import NotFound
 from app.media import playlists
 from app.media.fmp4 import Index
@@ -46,14 +48,26 @@ def artefact(session: Session, recording_id: uuid.UUID, kind: ArtefactKind, name
 
 
 def media(session: Session, recording_id: uuid.UUID, name: str) -> Artefact:
-    """The rendition of that name, or the separate sound: one query.
+    """The rendition of that name, or a track of sound: one query.
 
     Raises:
         NotFound: there is no such rendition (yet).
     """
-    if name == AUDIO:
-        return artefact(session, recording_id, ArtefactKind.AUDIO)
+    track = _track_of(name)
+    if track is not None:
+        return artefact(session, recording_id, ArtefactKind.AUDIO, track)
     return artefact(session, recording_id, ArtefactKind.RENDITION, name)
+
+
+def _track_of(name: str) -> str | None:
+    """The name of the artefact of sound behind a name in an address; None where it names a rendition."""
+    if name == AUDIO:
+        return ""
+    return name.removeprefix(f"{AUDIO}-") if name.startswith(f"{AUDIO}-") else None
+
+
+def _address_of(track: str) -> str:
+    return f"{AUDIO}-{track}" if track else AUDIO
 
 
 def _index(row: Artefact) -> Index:
@@ -94,24 +108,60 @@ def master_playlist(session: Session, recording_id: uuid.UUID) -> str:
         for row, index in indexes.items()
         if row.kind is ArtefactKind.RENDITION
     ]
-    if not variants:
+    tracks = _tracks([(row, index) for row, index in indexes.items() if row.kind is ArtefactKind.AUDIO])
+    if not variants and (found := growing.of(session, recording_id)) is not None:
+        variants = [
+            playlists.Variant(name, whole, _frame_rate(whole))
+            for name in found.rungs
+            if (whole := playlists.whole(found.pieces(name)))
+        ]
+        if not tracks and found.sound is not None:
+            tracks = [playlists.Track("", Index.from_json(found.sound["index"]), "Sound")]
+    if not variants and not tracks:
         raise NotFound
     return playlists.multivariant(
-        _in_order(variants),
-        next((index for row, index in indexes.items() if row.kind is ArtefactKind.AUDIO), None),
+        _in_order(variants) if variants else [],
+        tracks,
         media_uri=lambda name: f"{name}.m3u8",
         iframes_uri=lambda name: f"{name}.iframes.m3u8",
-        audio_uri=lambda: f"{AUDIO}.m3u8",
+        audio_uri=lambda name: f"{_address_of(name)}.m3u8",
     )
 
 
+def _tracks(rows: Sequence[tuple[Artefact, Index]]) -> list[playlists.Track]:
+    """The tracks of sound as the playlist names them: labels that are there twice get a number."""
+    found: list[playlists.Track] = []
+    for row, index in sorted(rows, key=lambda item: item[0].name):
+        label = row.detail.get("label") if len(rows) > 1 else ""
+        label = label or ("Sound" if not row.name else "Other sound")
+        taken = {track.label for track in found}
+        unique = next(name for name in (label, *(f"{label} {n}" for n in range(2, 99))) if name not in taken)
+        language, describes = str(row.detail.get("language", "")), bool(row.detail.get("describes", False))
+        found.append(playlists.Track(row.name, index, unique, language, describes))
+    return found
+
+
 def media_playlist(session: Session, recording_id: uuid.UUID, name: str) -> str:
-    """The playlist of one rendition, or of the sound: one query.
+    """The playlist of one rendition, or of a track of sound. It has no end while the picture is still growing.
 
     Raises:
         NotFound: there is no such rendition (yet).
     """
-    return playlists.media(_index(media(session, recording_id, name)), lambda segment: f"media/{name}.mp4")
+    try:
+        index = _index(media(session, recording_id, name))
+    except NotFound:
+        found = growing.of(session, recording_id)
+        if found is None:
+            raise
+        if _track_of(name) == "" and found.sound is not None:
+            sound = Index.from_json(found.sound["index"])
+            return playlists.media(sound, lambda segment: f"media/{growing.SOUND}/0.mp4", growing=True)
+        pieces = found.pieces(name)
+        if not pieces:
+            raise
+        return playlists.growing(pieces, lambda piece: f"media/{name}/{piece.number}.mp4")
+    open_end = _track_of(name) is not None and growing.is_growing(session, recording_id)
+    return playlists.media(index, lambda segment: f"media/{name}.mp4", growing=open_end)
 
 
 def iframe_playlist(session: Session, recording_id: uuid.UUID, name: str) -> str:
@@ -120,7 +170,14 @@ def iframe_playlist(session: Session, recording_id: uuid.UUID, name: str) -> str
     Raises:
         NotFound: there is no such rendition (yet).
     """
-    row = artefact(session, recording_id, ArtefactKind.RENDITION, name)
+    try:
+        row = artefact(session, recording_id, ArtefactKind.RENDITION, name)
+    except NotFound:
+        found = growing.of(session, recording_id)
+        pieces = found.pieces(name) if found is not None else []
+        if not pieces:
+            raise
+        return playlists.growing(pieces, lambda piece: f"media/{name}/{piece.number}.mp4", iframes=True)
     return playlists.iframes(_index(row), lambda segment: f"media/{name}.mp4")
 
 

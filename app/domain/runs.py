@@ -248,8 +248,9 @@ def add_rows(session: Session, run: Run, places: Sequence[ledger.Place]) -> None
 
 def wake(session: Session, run: Run, row: StageRun, *, after_seconds: int = 0) -> None:
     """Write the job that makes a worker take a queued stage up."""
-    queue = WORKFLOWS[run.workflow].stage(row.stage).queue
-    defer(session, TASK, queue=queue, after_seconds=after_seconds, stage_run_id=str(row.id))
+    stage = WORKFLOWS[run.workflow].stage(row.stage)
+    priority = stage.priority_of(row.chunk)
+    defer(session, TASK, queue=stage.queue, priority=priority, after_seconds=after_seconds, stage_run_id=str(row.id))
 
 
 def advance(session: Session, run: Run, stages: Sequence[StageRun]) -> None:
@@ -302,15 +303,25 @@ def _erase(session: Session, recording: Recording, rejected: Run) -> None:
 
 
 def note_watchable(session: Session, run: Run, stages: Sequence[StageRun]) -> None:
-    """Mark the recording as watchable from the moment that a picture, and the sound if there will be any, can be had."""
+    """Mark the recording as watchable from the moment that a picture, and the sound if there will be any, can be had: the
+    first chunk and the first minutes are enough, because more follow while they are watched."""
     workflow = WORKFLOWS[run.workflow]
     recording = session.get_one(Recording, run.recording_id)
-    sound = [row for row in stages if "audio" in workflow.stage(row.stage).makes]
     known = facts(run)
     if recording.watchable_at is not None or known is None:
         return
+    at = {(row.stage, row.chunk): row for row in stages}
+    sound = [row for row in stages if "audio" in workflow.stage(row.stage).makes]
     if any(ledger.wanted(workflow.stage(row.stage), known) and row.state not in ledger.ENDED for row in sound):
+        first = at.get(("first_sound", 0))
+        if first is None or not first.outputs.get("piece"):
+            return
+    if known.get("heard_only"):
+        if recording.has_audio:
+            recording.watchable_at = clock.now()
         return
+    chunk = at.get(("transcode", 0))
+    growing = chunk is not None and chunk.state == StageState.SUCCEEDED and bool(known.get("grows"))
     picture = select(Artefact.id).where(Artefact.recording_id == recording.id, Artefact.kind == ArtefactKind.RENDITION)
-    if session.scalar(picture.limit(1)) is not None:
+    if growing or session.scalar(picture.limit(1)) is not None:
         recording.watchable_at = clock.now()

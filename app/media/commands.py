@@ -166,18 +166,20 @@ def copy_top(fd: int, plan: Plan) -> list[str]:
     return _compile(output, program=_program(threads=1, progress=True))
 
 
-def measure_sound(fd: int, plan: Plan) -> list[str]:
-    """Integrated loudness (EBU R 128) and the level of each side, written to the log at the end."""
-    sound = _sound_input(fd, plan)
+def measure_sound(fd: int, plan: Plan, seconds: float | None = None) -> list[str]:
+    """Integrated loudness (EBU R 128) and the level of each side, written to the log at the end; of the first `seconds`
+    only, where they are given."""
+    sound = _sound_input(fd, plan, seconds)
     sound = sound.filter("aformat", channel_layouts="stereo")
     sound = sound.filter("ebur128", framelog="quiet")
     sound = sound.filter("astats", measure_perchannel="RMS_level", measure_overall="none")
     return _compile(sound.output("-", format="null"), program=_program(threads=1, loglevel="info"))
 
 
-def encode_sound(fd: int, plan: Plan, correction: Correction, name: str) -> list[str]:
-    """AAC in fragmented MP4, at its second: silence before sound that starts late, no delay from the encoder."""
-    sound = _sound_input(fd, plan)
+def encode_sound(fd: int, plan: Plan, correction: Correction, name: str, seconds: float | None = None) -> list[str]:
+    """AAC in fragmented MP4, at its second: silence before sound that starts late, no delay from the encoder; the first
+    `seconds` only, where they are given."""
+    sound = _sound_input(fd, plan, seconds)
     # first_pts: begin at time 0 with silence; async: fill the holes of a call that dropped out, so nothing moves.
     sound = sound.filter("aresample", SAMPLE_RATE, first_pts=0, **{"async": 1})
     sound = sound.filter("aformat", channel_layouts="stereo")
@@ -205,10 +207,21 @@ def encode_sound(fd: int, plan: Plan, correction: Correction, name: str) -> list
     return _compile(output, program=_program(threads=1, progress=True))
 
 
-def _sound_input(fd: int, plan: Plan) -> Any:
+def _sound_input(fd: int, plan: Plan, seconds: float | None) -> Any:
     if plan.sound is None:
         raise ValueError("the plan has no sound")
-    return _input(fd, plan.demuxer, threads=1)[str(plan.sound.index)]
+    options = {} if seconds is None else {"t": f"{seconds:.3f}"}
+    return _input(fd, plan.demuxer, threads=1, **options)[str(plan.sound.index)]
+
+
+def waves(fd: int, name: str) -> list[str]:
+    """A picture of the sound, as JPEG: what stands for a recording that has no picture."""
+    sound = _input(fd, "mov", threads=1).audio.filter("aformat", channel_layouts="mono")
+    # NHS blue on the page's grey; a square root, so that quiet speech shows too
+    sound = sound.filter("showwavespic", s="1280x720", colors="0x005eb8", scale="sqrt")
+    ground = ffmpeg.input("color=c=0xf0f4f5:s=1280x720", f="lavfi")
+    picture = ffmpeg.overlay(ground.video, sound, format="auto")
+    return _compile(_jpeg(picture, name, quality=4), program=_program(threads=1))
 
 
 def pcm(fd: int, name: str) -> list[str]:
@@ -246,9 +259,9 @@ def _jpeg(picture: Any, name: str, *, quality: int) -> Any:
     return picture.output(name, format="image2", vcodec="mjpeg", update=1, **{"frames:v": 1, "q:v": quality}, **_CLEAN)
 
 
-def mux_mp4(video_fd: int, audio_fd: int | None, name: str) -> list[str]:
+def mux_mp4(video_fd: int | None, audio_fd: int | None, name: str) -> list[str]:
     """One ordinary MP4 by stream copy, its index first so that it plays while it loads."""
-    streams = [_input(video_fd, "mov", threads=1).video]
+    streams = [] if video_fd is None else [_input(video_fd, "mov", threads=1).video]
     if audio_fd is not None:
         streams.append(_input(audio_fd, "mov", threads=1).audio)
     output = ffmpeg.output(*streams, name, format="mp4", c="copy", movflags="+faststart", **_CLEAN)

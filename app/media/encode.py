@@ -11,9 +11,10 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from app.media import commands, loudness, sandbox, stills
+from app.media import commands, damage, loudness, sandbox, stills
 from app.media.ladder import Plan
 
 Progress = Callable[[float], None]
@@ -26,6 +27,14 @@ _FRAME = re.compile(r"frame=\s*(\d+)")
 _OUT_TIME = re.compile(r"out_time_us=(\d+)")
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """Fragmented MP4 files by rung, and whether the decoder met damage on the way."""
+
+    files: dict[str, Path]
+    damaged: bool
+
+
 def transcode_chunk(
     source: Path,
     plan: Plan,
@@ -35,17 +44,18 @@ def transcode_chunk(
     cancelled: Cancelled | None = None,
     *,
     limits: sandbox.Limits = ENCODING,
-) -> dict[str, Path]:
-    """Encode one chunk for all rungs that are not copied. Returns rung name -> fragmented MP4 file.
+) -> Encoded:
+    """Encode one chunk for all rungs that are not copied.
 
     `on_progress` gets fractions from 0 to 1 that never fall.
     """
     part = plan.chunks[index]
     with _opened(source) as (fd,):
-        folder = _run(
+        folder, log = _run(
             commands.chunk(fd, plan, part), scratch, (fd,), limits, cancelled, _by_frames(on_progress, part.frames)
         )
-    return {rung.name: folder / commands.rung_file(rung.name) for rung in plan.encoded}
+    files = {rung.name: folder / commands.rung_file(rung.name) for rung in plan.encoded}
+    return Encoded(files, damage.in_log(log))
 
 
 def copy_top(
@@ -53,9 +63,17 @@ def copy_top(
 ) -> Path:
     """The top rung by stream copy, as one fragmented MP4 file. ValueError when the plan copies nothing."""
     with _opened(source) as (fd,):
-        folder = _run(commands.copy_top(fd, plan), scratch, (fd,), limits, cancelled)
+        folder, _ = _run(commands.copy_top(fd, plan), scratch, (fd,), limits, cancelled)
     assert plan.copied is not None  # noqa: S101  (the command would have raised)
     return folder / commands.rung_file(plan.copied.name)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A fragmented MP4 file of sound, and whether the decoder met damage on the way."""
+
+    file: Path
+    damaged: bool
 
 
 def encode_audio(
@@ -65,24 +83,26 @@ def encode_audio(
     on_progress: Progress | None = None,
     cancelled: Cancelled | None = None,
     *,
+    seconds: float | None = None,
     limits: sandbox.Limits = ENCODING,
-) -> Path | None:
-    """The chosen track as AAC at -16 LUFS in fragmented MP4; None when the plan has no sound.
+) -> Heard | None:
+    """The plan's first track as AAC at -16 LUFS in fragmented MP4; None when the plan has no sound.
 
-    A track without a single sample that decodes counts as no sound.
+    A track without a single sample that decodes counts as no sound. `seconds`: no more than that from the beginning.
     """
     if plan.sound is None:
         return None
+    whole = min(seconds or plan.duration_seconds, plan.duration_seconds)
     with _opened(source) as (fd,):
-        log = _log(commands.measure_sound(fd, plan), scratch, (fd,), limits, cancelled)
+        log = _log(commands.measure_sound(fd, plan, seconds), scratch, (fd,), limits, cancelled)
         try:
             correction = loudness.correction(log)
         except ValueError:
             return None
         os.lseek(fd, 0, os.SEEK_SET)
-        argv = commands.encode_sound(fd, plan, correction, "audio.mp4")
-        folder = _run(argv, scratch, (fd,), limits, cancelled, _by_time(on_progress, plan.duration_seconds))
-    return folder / "audio.mp4"
+        argv = commands.encode_sound(fd, plan, correction, "audio.mp4", seconds)
+        folder, log = _run(argv, scratch, (fd,), limits, cancelled, _by_time(on_progress, whole))
+    return Heard(folder / "audio.mp4", damage.in_log(log))
 
 
 def pcm(audio_rendition: Path, scratch: Path, cancelled: Cancelled | None = None) -> Path:
@@ -95,6 +115,11 @@ def poster(rendition: Path, plan: Plan, scratch: Path, cancelled: Cancelled | No
     return _one(rendition, scratch, "poster.jpg", lambda fd: commands.poster(fd, plan, "poster.jpg"), cancelled)
 
 
+def waves(audio_rendition: Path, scratch: Path, cancelled: Cancelled | None = None) -> Path:
+    """A JPEG that shows the sound, for a recording without a picture."""
+    return _one(audio_rendition, scratch, "poster.jpg", lambda fd: commands.waves(fd, "poster.jpg"), cancelled)
+
+
 def storyboard(
     lowest_rendition: Path, plan: Plan, scratch: Path, cancelled: Cancelled | None = None
 ) -> tuple[Path, stills.Storyboard]:
@@ -105,18 +130,20 @@ def storyboard(
 
 
 def mux_mp4(
-    video_rendition: Path, audio_rendition: Path | None, scratch: Path, cancelled: Cancelled | None = None
+    video_rendition: Path | None, audio_rendition: Path | None, scratch: Path, cancelled: Cancelled | None = None
 ) -> Path:
     """One progressive MP4 file, its index first, by stream copy: for browsers without scripts and for downloads."""
-    files = [video_rendition] if audio_rendition is None else [video_rendition, audio_rendition]
-    with _opened(*files) as fds:
-        argv = commands.mux_mp4(fds[0], fds[1] if len(fds) > 1 else None, "video.mp4")
-        return _run(argv, scratch, fds, LIGHT, cancelled) / "video.mp4"
+    given = (video_rendition, audio_rendition)
+    with _opened(*(file for file in given if file is not None)) as fds:
+        left = iter(fds)
+        video_fd, audio_fd = (next(left) if file is not None else None for file in given)
+        argv = commands.mux_mp4(video_fd, audio_fd, "video.mp4")
+        return _run(argv, scratch, fds, LIGHT, cancelled)[0] / "video.mp4"
 
 
 def _one(file: Path, scratch: Path, name: str, argv: Callable[[int], list[str]], cancelled: Cancelled | None) -> Path:
     with _opened(file) as (fd,):
-        return _run(argv(fd), scratch, (fd,), LIGHT, cancelled) / name
+        return _run(argv(fd), scratch, (fd,), LIGHT, cancelled)[0] / name
 
 
 @contextlib.contextmanager
@@ -137,12 +164,12 @@ def _run(
     limits: sandbox.Limits,
     cancelled: Cancelled | None,
     on_line: Callable[[str], None] | None = None,
-) -> Path:
-    """Run in a new folder inside `scratch`, and return the folder."""
+) -> tuple[Path, str]:
+    """Run in a new folder inside `scratch`. Returns the folder, and the end of what the program complained of."""
     scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=scratch))
-    sandbox.run(argv, scratch=folder, pass_fds=fds, limits=limits, on_line=on_line, cancelled=cancelled)
-    return folder
+    done = sandbox.run(argv, scratch=folder, pass_fds=fds, limits=limits, on_line=on_line, cancelled=cancelled)
+    return folder, done.stderr_tail
 
 
 def _log(

@@ -11,10 +11,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from app.media import rates, sandbox, sniff
+from app.media import damage, rates, sandbox, sniff
 
 # FFmpeg's names of the containers that cameras, phones, calls and studios write. None of them opens a second file.
-DEMUXERS = ("mov", "matroska", "avi", "asf", "mpeg", "mpegts", "flv", "mxf")
+DEMUXERS = (
+    *("mov", "matroska", "avi", "asf", "mpeg", "mpegts", "flv", "mxf"),
+    *("mp3", "wav", "flac", "ogg", "aac", "amr", "aiff"),  # recorders and dictation machines: sound without a picture
+)
 # Demuxers whose index leads to the exact frame; each file is still tried. The others become one chunk.
 SEEKING_DEMUXERS = ("mov", "matroska")
 MAX_PIXELS = (
@@ -71,15 +74,24 @@ class AudioTrack:
 
 @dataclass(frozen=True)
 class Probe:
-    """A source as measured. `start_seconds` is the container's own clock at time 0."""
+    """A source as measured. `start_seconds` is the container's own clock at time 0. `video` is None for a file that is
+    only heard. `promised_seconds` is what the header says, 0 where it says nothing; `breaks_off` is true for a file that
+    cannot be read to its end."""
 
     demuxer: str
     bytes: int
     start_seconds: float
     duration_seconds: float
     seekable_exactly: bool
-    video: VideoStream
+    video: VideoStream | None
     audio: tuple[AudioTrack, ...]
+    promised_seconds: float = 0.0
+    breaks_off: bool = False
+
+    @property
+    def missing(self) -> list[damage.Damage]:
+        """What its header promises and it does not hold."""
+        return damage.missing_end(self.duration_seconds, self.promised_seconds)
 
     def to_json(self) -> dict[str, Any]:
         """A plain object that `from_json` reads again."""
@@ -89,7 +101,8 @@ class Probe:
     def from_json(cls, value: Mapping[str, Any]) -> Probe:
         """The probe that `to_json` wrote."""
         tracks = tuple(AudioTrack(**track) for track in value["audio"])
-        return cls(**{**value, "video": VideoStream(**value["video"]), "audio": tracks})
+        video = VideoStream(**value["video"]) if value["video"] else None
+        return cls(**{**value, "video": video, "audio": tracks})
 
 
 def probe(
@@ -145,48 +158,15 @@ def probe(
 
 def _understood(found: dict[str, Any], size: int) -> Probe:
     """The child's findings as a `Probe`. Raises `RejectedMedia` for what only shows here."""
-    video, grid = found["video"], found["video"]["grid"]
-    if video["frames"] < 2:
-        raise sniff.rejected("image")
-    if grid["largest"] > LARGEST_GAP_SECONDS or found["duration"] <= 0:
+    if found["duration"] <= 0:
         raise sniff.rejected("broken-times")
-    aspect = Fraction(*video["aspect"]) if all(video["aspect"]) else Fraction(1)
-    if not Fraction(1, 4) <= aspect <= 4:
-        aspect = Fraction(1)  # nobody films with such pixels: a broken header
-    width, height = round(video["width"] * aspect), video["height"]
-    if video["rotation"] % 180 == 90:
-        width, height = height, width
-    span = grid["mean"] * (video["frames"] - 1)
     return Probe(
         demuxer=found["demuxer"],
         bytes=size,
         start_seconds=found["start"],
         duration_seconds=found["duration"],
         seekable_exactly=found["demuxer"] in SEEKING_DEMUXERS and found["seekable"],
-        video=VideoStream(
-            index=video["index"],
-            codec=video["codec"],
-            profile=video["profile"],
-            pixel_format=video["pixel_format"],
-            width=video["width"],
-            height=video["height"],
-            display_width=width,
-            display_height=height,
-            rotation=video["rotation"],
-            pixel_aspect=f"{aspect.numerator}/{aspect.denominator}",
-            frames=video["frames"],
-            first_seconds=video["first"],
-            rate=str(rates.output_rate(grid, video["frames"], video["unit"])),
-            average_rate=(video["frames"] - 1) / span if span else 0.0,
-            variable=not rates.is_constant(grid, video["unit"]),
-            interlaced=video["interlaced"],
-            hdr=_TRANSFERS.get(video["transfer"]),
-            keyframe_gap_seconds=video["key_gap"],
-            starts_with_keyframe=video["first_is_key"],
-            parameters_change=video["changes"],
-            bit_rate=round(video["bit_rate"]),
-            peak_bit_rate=round(video["peak_bit_rate"]),
-        ),
+        video=_picture(found["video"]) if found["video"] else None,
         audio=tuple(
             AudioTrack(
                 index=track["index"],
@@ -200,6 +180,48 @@ def _understood(found: dict[str, Any], size: int) -> Probe:
             )
             for track in found["audio"]
         ),
+        promised_seconds=found["promised"],
+        breaks_off=found["broken"],
+    )
+
+
+def _picture(video: dict[str, Any]) -> VideoStream:
+    """The child's findings on the picture. Raises `RejectedMedia` for what only shows here."""
+    grid = video["grid"]
+    if video["frames"] < 2:
+        raise sniff.rejected("image")
+    if grid["largest"] > LARGEST_GAP_SECONDS:
+        raise sniff.rejected("broken-times")
+    aspect = Fraction(*video["aspect"]) if all(video["aspect"]) else Fraction(1)
+    if not Fraction(1, 4) <= aspect <= 4:
+        aspect = Fraction(1)  # nobody films with such pixels: a broken header
+    width, height = round(video["width"] * aspect), video["height"]
+    if video["rotation"] % 180 == 90:
+        width, height = height, width
+    span = grid["mean"] * (video["frames"] - 1)
+    return VideoStream(
+        index=video["index"],
+        codec=video["codec"],
+        profile=video["profile"],
+        pixel_format=video["pixel_format"],
+        width=video["width"],
+        height=video["height"],
+        display_width=width,
+        display_height=height,
+        rotation=video["rotation"],
+        pixel_aspect=f"{aspect.numerator}/{aspect.denominator}",
+        frames=video["frames"],
+        first_seconds=video["first"],
+        rate=str(rates.output_rate(grid, video["frames"], video["unit"])),
+        average_rate=(video["frames"] - 1) / span if span else 0.0,
+        variable=not rates.is_constant(grid, video["unit"]),
+        interlaced=video["interlaced"],
+        hdr=_TRANSFERS.get(video["transfer"]),
+        keyframe_gap_seconds=video["key_gap"],
+        starts_with_keyframe=video["first_is_key"],
+        parameters_change=video["changes"],
+        bit_rate=round(video["bit_rate"]),
+        peak_bit_rate=round(video["peak_bit_rate"]),
     )
 
 

@@ -1,12 +1,14 @@
 """The workflows, as data. Code is bound to the stages' names in `workers.registry`.
 
-Facts that the plan of INGEST states: `source` (SHA-256 of the upload), `plan` (SHA-256 of how it is to be encoded),
-`captions` (engine, model and language), `audio`, `copy`, `encode`, `others` (true or false), `chunks` (a count).
+Facts that the plan of INGEST states: `source` (SHA-256 of the upload), `plan` and `sounds` (SHA-256 of how the picture and
+the sound are to be made), `captions` (engine, model and language), `audio`, `long_audio`, `picture`, `heard_only`, `copy`,
+`encode`, `others`, `grows` (true or false; the last one says that chunks can be watched before they are joined), `chunks` (a
+count). The picture does not read `sounds`: another choice of sound encodes no picture again.
 """
 
 from __future__ import annotations
 
-from app.pipeline.spec import Stage, Workflow
+from app.pipeline.spec import URGENT, Stage, Workflow
 
 _HOUR = 3600
 
@@ -15,9 +17,14 @@ INGEST = Workflow(
     planner="probe",
     stages=(
         Stage(name="probe", label="Checking the file", retries=2, timeout_seconds=_HOUR, weight=2),
+        # of a long recording, some minutes of sound are there at once, so that nobody waits for the whole of it
         Stage(
-            name="audio", label="Preparing the sound", needs=("probe",), makes=("audio",), queue="encode",
-            timeout_seconds=2 * _HOUR, when="audio", reads=("source", "plan"), weight=3,
+            name="first_sound", label="Preparing the first minutes of the sound", needs=("probe",), queue="encode",
+            optional=True, when="long_audio", reads=("source", "sounds"), weight=0.2, priority=URGENT - 1,
+        ),
+        Stage(
+            name="audio", label="Preparing the sound", needs=("probe", "first_sound"), makes=("audio",), queue="encode",
+            timeout_seconds=2 * _HOUR, when="audio", reads=("source", "sounds"), weight=3, priority=1,
         ),
         # the copied top rung needs no encoding, so a recording that allows it can be watched within seconds
         Stage(
@@ -27,6 +34,7 @@ INGEST = Workflow(
         Stage(
             name="transcode", label="Converting the picture", needs=("probe",), queue="encode",
             timeout_seconds=2 * _HOUR, per_chunk=True, when="encode", reads=("source", "plan"), weight=70,
+            urgent_chunks=3,
         ),
         # the small rung first: it is what makes the recording watchable
         Stage(
@@ -39,18 +47,22 @@ INGEST = Workflow(
         ),
         Stage(
             name="stills", label="Making the preview pictures", needs=("copy", "join", "join_others"), makes=("poster", "storyboard"),
-            timeout_seconds=_HOUR, optional=True, reads=("source", "plan"), weight=2,
+            timeout_seconds=_HOUR, optional=True, when="picture", reads=("source", "plan"), weight=2,
+        ),
+        Stage(
+            name="waves", label="Drawing the sound", needs=("audio",), makes=("poster",),
+            timeout_seconds=_HOUR, optional=True, when="heard_only", reads=("source", "sounds"), weight=1,
         ),
         Stage(
             name="transcribe", label="Making the captions", needs=("audio",), makes=("words",), queue="transcribe",
-            timeout_seconds=12 * _HOUR, optional=True, when="audio", reads=("source", "plan", "captions"), weight=20,
+            timeout_seconds=12 * _HOUR, optional=True, when="audio", reads=("source", "captions"), weight=20,
         ),
         Stage(
             name="download", label="Making the file for download", needs=("audio", "copy", "join"),
             makes=("download",), timeout_seconds=_HOUR, reads=("source", "plan"), weight=1,
         ),
         Stage(
-            name="finish", label="Tidying up", needs=("join_others", "stills", "transcribe", "download"),
+            name="finish", label="Tidying up", needs=("join_others", "stills", "waves", "transcribe", "download"),
             retries=20, weight=0.5,
         ),
     ),

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from app.db.cases import Case
 from app.db.recordings import Artefact, ArtefactKind, Recording
-from app.media import ladder, probe
+from app.media import ladder, probe, sniff
 from workers.context import Result, StageContext
+from workers.stages import sound
 
 
 def run(context: StageContext) -> Result:
@@ -27,7 +28,11 @@ def run(context: StageContext) -> Result:
         cancelled=context.cancelled,
     )
     threads = settings.encode_threads or min(4, os.cpu_count() or 1)
-    plan = ladder.plan(found, chunk_seconds=settings.chunk_seconds, threads=threads)
+    with context.core.session() as session:
+        chosen = session.get_one(Recording, context.recording_id).sound_tracks
+    plan = ladder.plan(found, chunk_seconds=settings.chunk_seconds, threads=threads, sounds=chosen)
+    if not plan.rungs and plan.sound is None:
+        raise sniff.rejected("undecodable")
     media = plan.to_json()
     with context.core.session() as session:
         glossary = session.scalar(
@@ -37,20 +42,26 @@ def run(context: StageContext) -> Result:
         )
     facts = {
         "source": sha256,
-        "plan": _digest(media),
+        "plan": _digest(plan.picture_json()),
+        "sounds": _digest([media["version"], media["sounds"], media["total_frames"], media["rate"]]),
         "captions": _digest([settings.caption_engine, settings.caption_model, settings.caption_language, glossary]),
         "audio": plan.sound is not None,
+        "long_audio": plan.sound is not None and plan.duration_seconds > sound.LONG_SECONDS,
+        "picture": bool(plan.rungs),
+        "heard_only": not plan.rungs,
         "copy": plan.copied is not None,
         "encode": bool(plan.encoded),
         "others": len(plan.encoded) > 1,
+        "grows": plan.grows,
         "chunks": len(plan.chunks),
     }
 
     def apply(session: Session) -> None:
         recording = session.get_one(Recording, context.recording_id)
-        top = plan.rungs[0]
+        top = plan.rungs[0] if plan.rungs else None
         recording.duration_ms = round(plan.duration_seconds * 1000)
-        recording.width, recording.height = top.width, top.height
+        recording.width, recording.height = (top.width, top.height) if top is not None else (None, None)
+        recording.damage = [part.to_json() for part in found.missing]
         recording.has_audio = plan.sound is not None
         row = session.scalars(
             select(Artefact).where(Artefact.recording_id == recording.id, Artefact.kind == ArtefactKind.SOURCE)

@@ -18,3 +18,9 @@ def run(context: StageContext) -> Result:
     sprite, board = encode.storyboard(lowest, plan, context.scratch, context.cancelled)
     made.append(context.keep(ArtefactKind.STORYBOARD, "", sprite, "storyboard.jpg", "image/jpeg", board.to_json()))
     return Result(artefacts=made)
+
+
+def waves(context: StageContext) -> Result:
+    """A picture of the sound stands for a recording without a picture."""
+    file = encode.waves(context.fetch(ArtefactKind.AUDIO), context.scratch, context.cancelled)
+    return Result(artefacts=[context.keep(ArtefactKind.POSTER, "", file, "poster.jpg", "image/jpeg", {})])

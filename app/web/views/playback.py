@@ -17,7 +17,7 @@ from flask import Blueprint, Response, jsonify, redirect, request
 from app.access import Action
 from app.db import db
 from app.db.recordings import Artefact, ArtefactKind, Recording
-from app.domain import playback, viewings
+from app.domain import growing, playback, viewings
 from app.web import doors, guard, ranges
 
 bp = Blueprint("playback", __name__)
@@ -64,6 +64,15 @@ def media(recording: Recording, name: str) -> Response:
     """The bytes of one rendition, or of the sound."""
     found = playback.media(db.session(), recording.id, name)
     if guard.actor().kind != "person":  # a page of ours sends positions; of frames and tokens the bytes have to tell
+        _played(recording)
+    return deliver(found)
+
+
+@_route("media/<name>/<int:number>.mp4", "piece")
+def piece(recording: Recording, name: str, number: int) -> Response:
+    """The bytes of one chunk, while the recording is still being encoded."""
+    found = growing.piece(db.session(), recording.id, name, number)
+    if guard.actor().kind != "person":
         _played(recording)
     return deliver(found)
 

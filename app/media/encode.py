@@ -11,7 +11,6 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from app.media import commands, damage, loudness, sandbox, stills
@@ -27,14 +26,6 @@ _FRAME = re.compile(r"frame=\s*(\d+)")
 _OUT_TIME = re.compile(r"out_time_us=(\d+)")
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """Fragmented MP4 files by rung, and whether the decoder met damage on the way."""
-
-    files: dict[str, Path]
-    damaged: bool
-
-
 def transcode_chunk(
     source: Path,
     plan: Plan,
@@ -43,19 +34,21 @@ def transcode_chunk(
     on_progress: Progress | None = None,
     cancelled: Cancelled | None = None,
     *,
+    on_damage: Callable[[], None] | None = None,
     limits: sandbox.Limits = ENCODING,
-) -> Encoded:
-    """Encode one chunk for all rungs that are not copied.
+) -> dict[str, Path]:
+    """Encode one chunk for all rungs that are not copied. Returns rung name -> fragmented MP4 file.
 
-    `on_progress` gets fractions from 0 to 1 that never fall.
+    `on_progress` gets fractions from 0 to 1 that never fall; `on_damage` is called when the decoder met damage.
     """
     part = plan.chunks[index]
     with _opened(source) as (fd,):
         folder, log = _run(
             commands.chunk(fd, plan, part), scratch, (fd,), limits, cancelled, _by_frames(on_progress, part.frames)
         )
-    files = {rung.name: folder / commands.rung_file(rung.name) for rung in plan.encoded}
-    return Encoded(files, damage.in_log(log))
+    if on_damage is not None and damage.in_log(log):
+        on_damage()
+    return {rung.name: folder / commands.rung_file(rung.name) for rung in plan.encoded}
 
 
 def copy_top(
@@ -68,14 +61,6 @@ def copy_top(
     return folder / commands.rung_file(plan.copied.name)
 
 
-@dataclass(frozen=True)
-class Heard:
-    """A fragmented MP4 file of sound, and whether the decoder met damage on the way."""
-
-    file: Path
-    damaged: bool
-
-
 def encode_audio(
     source: Path,
     plan: Plan,
@@ -84,11 +69,13 @@ def encode_audio(
     cancelled: Cancelled | None = None,
     *,
     seconds: float | None = None,
+    on_damage: Callable[[], None] | None = None,
     limits: sandbox.Limits = ENCODING,
-) -> Heard | None:
+) -> Path | None:
     """The plan's first track as AAC at -16 LUFS in fragmented MP4; None when the plan has no sound.
 
     A track without a single sample that decodes counts as no sound. `seconds`: no more than that from the beginning.
+    `on_damage` is called when the decoder met damage.
     """
     if plan.sound is None:
         return None
@@ -102,7 +89,9 @@ def encode_audio(
         os.lseek(fd, 0, os.SEEK_SET)
         argv = commands.encode_sound(fd, plan, correction, "audio.mp4", seconds)
         folder, log = _run(argv, scratch, (fd,), limits, cancelled, _by_time(on_progress, whole))
-    return Heard(folder / "audio.mp4", damage.in_log(log))
+    if on_damage is not None and damage.in_log(log):
+        on_damage()
+    return folder / "audio.mp4"
 
 
 def pcm(audio_rendition: Path, scratch: Path, cancelled: Cancelled | None = None) -> Path:

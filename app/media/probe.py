@@ -20,9 +20,7 @@ DEMUXERS = (
 )
 # Demuxers whose index leads to the exact frame; each file is still tried. The others become one chunk.
 SEEKING_DEMUXERS = ("mov", "matroska")
-MAX_PIXELS = (
-    20_000_000  # above 5.3K, the largest picture of action cameras; a decoder needs some 1.5 bytes x 20 frames of it
-)
+MAX_PIXELS = 36_000_000  # 8K (7680 x 4320) and a little; a decoder needs some 1.5 bytes x 20 frames of it
 LARGEST_GAP_SECONDS = 3600  # two frames further apart than this are broken times, not a slow recording
 READING = sandbox.Limits(wall_seconds=900, cpu_seconds=600, memory_bytes=3 << 30, file_bytes=1 << 20)
 

@@ -38,7 +38,7 @@ SENTENCES = {
         "The times inside the selected file are broken. Export it again as an MP4 video and upload it again."
     ),
     "picture-too-large": (
-        "The picture of the selected file must be at most 20 million pixels. Export it at 4K or smaller and upload it again."
+        "The picture of the selected file must be at most 36 million pixels. Export it at 4K or smaller and upload it again."
     ),
     "too-complex": (
         "The selected file takes more memory or time to read than is allowed. Export it as an MP4 video and upload it again."

@@ -54,8 +54,8 @@ def rows(workflow: Workflow, facts: Facts | None) -> list[Place]:
 
 
 def wanted(stage: Stage, facts: Facts) -> bool:
-    """Whether the plan asks for the stage."""
-    return not stage.when or bool(facts[stage.when])
+    """Whether the plan asks for the stage. A plan made before there was such a stage does not."""
+    return not stage.when or bool(facts.get(stage.when))
 
 
 def settled(stage: Stage, state: str) -> bool:
@@ -128,7 +128,7 @@ def fingerprints(workflow: Workflow, facts: Facts) -> dict[str, str]:
     found: dict[str, str] = {}
     for stage in workflow:
         inputs = [found[need] for need in stage.needs if need != workflow.planner]
-        inputs += [f"{fact}={json.dumps(facts[fact], sort_keys=True)}" for fact in stage.reads]
+        inputs += [f"{fact}={json.dumps(facts.get(fact), sort_keys=True)}" for fact in stage.reads]
         found[stage.name] = fingerprint(stage.name, stage.version, inputs)
     return found
 

@@ -1,7 +1,7 @@
 """The workflows, as data. Code is bound to the stages' names in `workers.registry`.
 
 Facts that the plan of INGEST states: `source` (SHA-256 of the upload), `plan` and `sounds` (SHA-256 of how the picture and
-the sound are to be made), `captions` (engine, model and language), `audio`, `long_audio`, `picture`, `heard_only`, `copy`,
+the sound are to be made), `captions` (engine, model and language), `audio`, `long_audio`, `heard_only`, `copy`,
 `encode`, `others`, `grows` (true or false; the last one says that chunks can be watched before they are joined), `chunks` (a
 count). The picture does not read `sounds`: another choice of sound encodes no picture again.
 """
@@ -47,7 +47,7 @@ INGEST = Workflow(
         ),
         Stage(
             name="stills", label="Making the preview pictures", needs=("copy", "join", "join_others"), makes=("poster", "storyboard"),
-            timeout_seconds=_HOUR, optional=True, when="picture", reads=("source", "plan"), weight=2,
+            timeout_seconds=_HOUR, optional=True, reads=("source", "plan"), weight=2,
         ),
         Stage(
             name="waves", label="Drawing the sound", needs=("audio",), makes=("poster",),

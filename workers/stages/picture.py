@@ -29,21 +29,25 @@ def transcode(context: StageContext) -> Result:
     """One chunk in all rungs that are encoded; its objects live until the run ends."""
     source, _ = context.source()
     plan = context.plan
-    made = encode.transcode_chunk(source, plan, context.chunk, context.scratch, context.progress, context.cancelled)
+    holes: list[dict[str, Any]] = []
+
+    def damaged() -> None:
+        part = plan.chunks[context.chunk]
+        start, end = (float(frame / plan.fps) for frame in (part.start, part.start + part.frames))
+        holes.append(Damage("picture", start, end).to_json())
+
+    files = encode.transcode_chunk(
+        source, plan, context.chunk, context.scratch, context.progress, context.cancelled, on_damage=damaged
+    )
     objects = {}
-    for rung, file in made.files.items():
+    for rung, file in files.items():
         context.check()
         key = keys.chunk(context.recording_id, context.run_id, context.chunk, rung, context.attempt)
         stored = context.core.storage.put_file(key, file, "video/mp4")
         with file.open("rb") as opened:
             index = fmp4.index(opened)
         objects[rung] = {"key": key, "sha256": stored.sha256, "size": stored.size, "index": index.to_json()}
-    outputs: dict[str, Any] = {"objects": objects}
-    if made.damaged:
-        part = plan.chunks[context.chunk]
-        start, end = (float(frame / plan.fps) for frame in (part.start, part.start + part.frames))
-        outputs["damage"] = [Damage("picture", start, end).to_json()]
-    return Result(outputs=outputs)
+    return Result(outputs={"objects": objects, "damage": holes})
 
 
 def join(context: StageContext) -> Result:

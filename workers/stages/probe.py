@@ -47,7 +47,6 @@ def run(context: StageContext) -> Result:
         "captions": _digest([settings.caption_engine, settings.caption_model, settings.caption_language, glossary]),
         "audio": plan.sound is not None,
         "long_audio": plan.sound is not None and plan.duration_seconds > sound.LONG_SECONDS,
-        "picture": bool(plan.rungs),
         "heard_only": not plan.rungs,
         "copy": plan.copied is not None,
         "encode": bool(plan.encoded),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
@@ -28,10 +30,10 @@ def first(context: StageContext) -> Result:
     )
     if heard is None:
         return Result()
-    with heard.file.open("rb") as opened:
+    with heard.open("rb") as opened:
         index = fmp4.index(opened)
     key = keys.chunk(context.recording_id, context.run_id, 0, "sound", context.attempt)
-    stored = context.core.storage.put_file(key, heard.file, "audio/mp4")
+    stored = context.core.storage.put_file(key, heard, "audio/mp4")
     piece = {"key": key, "sha256": stored.sha256, "size": stored.size, "index": index.to_json()}
     return Result(outputs={"piece": piece})
 
@@ -41,7 +43,7 @@ def run(context: StageContext) -> Result:
     plan = context.plan
     source, _ = context.source()
     made: list[Made] = []
-    damaged = False
+    holes: list[dict[str, Any]] = []
     labels = sounds.labels(Probe.from_json(context.run_plan["probe"]).audio)
     for place, track in enumerate(plan.sounds):
 
@@ -49,17 +51,20 @@ def run(context: StageContext) -> Result:
             context.progress((place + fraction) / len(plan.sounds))
 
         heard = encode.encode_audio(
-            source, plan.only(track), context.scratch / str(track.index), report, context.cancelled
+            source,
+            plan.only(track),
+            context.scratch / str(track.index),
+            report,
+            context.cancelled,
+            on_damage=lambda: holes.append(Damage("sound", 0.0, plan.duration_seconds).to_json()),
         )
         if heard is None:
             continue
-        damaged = damaged or heard.damaged
-        with heard.file.open("rb") as opened:
+        with heard.open("rb") as opened:
             detail = fmp4.index(opened).to_json()
         detail |= {"language": track.language, "label": labels.get(track.index, ""), "track": track.index}
         name = sounds.artefact_name(track.index, usual=not made)
-        made.append(context.keep(ArtefactKind.AUDIO, name, heard.file, f"audio-{track.index}.mp4", "audio/mp4", detail))
-    holes = [Damage("sound", 0.0, plan.duration_seconds).to_json()] if damaged else []
+        made.append(context.keep(ArtefactKind.AUDIO, name, heard, f"audio-{track.index}.mp4", "audio/mp4", detail))
     return Result(outputs={"damage": holes}, artefacts=made, apply=lambda session: _apply(session, context, made))
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from app.db.recordings import ArtefactKind
 from app.media import encode
-from workers.context import Result, StageContext
+from workers.context import Result, SkipStageError, StageContext
 
 
 def run(context: StageContext) -> Result:
     """Both pictures are JPEG; the storyboard's geometry is the artefact's detail."""
     plan = context.plan
+    if not plan.rungs:
+        raise SkipStageError("There is no picture.")
     plain = context.fetch(ArtefactKind.RENDITION, plan.plain.name)
     poster = encode.poster(plain, plan, context.scratch, context.cancelled)
     made = [context.keep(ArtefactKind.POSTER, "", poster, "poster.jpg", "image/jpeg", {})]

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.captions import webvtt
-from app.db.recordings import Artefact, ArtefactKind, Chapter
+from app.db.recordings import Artefact, ArtefactKind, Chapter, Recording
 from app.domain import growing
 from app.errors import NotFound
 from app.media import playlists
@@ -117,7 +117,7 @@ def master_playlist(session: Session, recording_id: uuid.UUID) -> str:
         ]
         if not tracks and found.sound is not None:
             tracks = [playlists.Track("", Index.from_json(found.sound["index"]), "Sound")]
-    if not variants and not tracks:
+    if not variants and not (tracks and is_heard_only(session.get_one(Recording, recording_id))):
         raise NotFound
     return playlists.multivariant(
         _in_order(variants) if variants else [],
@@ -126,6 +126,16 @@ def master_playlist(session: Session, recording_id: uuid.UUID) -> str:
         iframes_uri=lambda name: f"{name}.iframes.m3u8",
         audio_uri=lambda name: f"{_address_of(name)}.m3u8",
     )
+
+
+def sound_labels(rows: Sequence[Artefact]) -> list[str]:
+    """What the tracks of sound among these are called in players, the usual one first."""
+    return [track.label for track in _tracks([(row, _index(row)) for row in rows if row.kind is ArtefactKind.AUDIO])]
+
+
+def is_heard_only(recording: Recording) -> bool:
+    """Whether the file was looked at and has no picture."""
+    return recording.duration_ms is not None and recording.width is None
 
 
 def _tracks(rows: Sequence[tuple[Artefact, Index]]) -> list[playlists.Track]:

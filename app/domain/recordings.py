@@ -21,6 +21,7 @@ from app.db.vocabulary import Term, TermKind
 from app.domain import audit, paging, runs
 from app.domain.paging import Page, Sorting
 from app.errors import Conflict, Invalid
+from app.media.damage import Damage
 from app.storage import keys
 from app.storage.s3 import Storage
 
@@ -225,3 +226,8 @@ def unfinished_run(session: Session, recording: Recording) -> Run | None:
     """The run that is going on, if one is."""
     run = runs.latest(session, recording.id)
     return run if run is not None and run.state in runs.UNFINISHED else None
+
+
+def damage(recording: Recording) -> list[Damage]:
+    """What of the uploaded file is missing, in order of time."""
+    return [Damage.from_json(part) for part in recording.damage]

@@ -294,6 +294,8 @@ def _end(session: Session, run: Run, stages: Sequence[StageRun], outcome: RunSta
     else:
         recording.state = RecordingState.FAILED
         recording.reason, recording.reason_code = run.reason, run.reason_code
+        if not (_has_rendition(session, recording.id) or recording.width is None):
+            recording.watchable_at = None  # it was watched while it grew, and now it does not
 
 
 def _erase(session: Session, recording: Recording, rejected: Run) -> None:
@@ -322,6 +324,10 @@ def note_watchable(session: Session, run: Run, stages: Sequence[StageRun]) -> No
         return
     chunk = at.get(("transcode", 0))
     growing = chunk is not None and chunk.state == StageState.SUCCEEDED and bool(known.get("grows"))
-    picture = select(Artefact.id).where(Artefact.recording_id == recording.id, Artefact.kind == ArtefactKind.RENDITION)
-    if growing or session.scalar(picture.limit(1)) is not None:
+    if growing or _has_rendition(session, recording.id):
         recording.watchable_at = clock.now()
+
+
+def _has_rendition(session: Session, recording_id: uuid.UUID) -> bool:
+    query = select(Artefact.id).where(Artefact.recording_id == recording_id, Artefact.kind == ArtefactKind.RENDITION)
+    return session.scalar(query.limit(1)) is not None

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 from app.db.captions import CaptionTrack, CaptionVersion, Cue
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState
 from app.db.runs import Run, StageState
-from app.domain import runs
+from app.domain import growing, playback, runs
 from app.media import playlists
 from app.media.fmp4 import Index
 
@@ -59,16 +59,29 @@ class Standing:
     renditions: list[Rendition]
     captions: list[Captions]
     kinds: frozenset[ArtefactKind]
+    sounds: list[str]
+    heard_only: bool = False
+    growing_seconds: float | None = None
+
+    @property
+    def plays(self) -> bool:
+        """Whether there is anything that a player can be given."""
+        heard = self.heard_only and ArtefactKind.AUDIO in self.kinds
+        return bool(self.renditions or self.growing_seconds) or heard
 
 
 def of(session: Session, recording_id: uuid.UUID) -> Standing:
-    """What there is of a recording: two queries."""
+    """What there is of a recording: a few queries."""
+    recording = session.get_one(Recording, recording_id)
     rows = session.scalars(select(Artefact).where(Artefact.recording_id == recording_id)).all()
     renditions = [_rendition(row) for row in rows if row.kind is ArtefactKind.RENDITION]
     return Standing(
         sorted(renditions, key=lambda r: (r.height, r.name)),
         captions_of(session, recording_id),
         frozenset(row.kind for row in rows),
+        playback.sound_labels(rows),
+        playback.is_heard_only(recording),
+        growing.seconds(session, recording_id) if recording.state is RecordingState.PROCESSING else None,
     )
 
 

@@ -11,6 +11,7 @@ from app.db import db
 from app.db.captions import CaptionTrack, CaptionVersion, Cue
 from app.db.people import Person
 from app.db.recordings import Artefact, ArtefactKind, Recording
+from app.domain import growing, playback
 from app.web import guard
 
 #: What the note beneath the player says of captions that nobody has checked.
@@ -42,6 +43,16 @@ def captions_note(tracks: list[tuple[CaptionTrack, bool]]) -> str:
     return NO_SPEECH if tracks and not any(has_cues for _, has_cues in tracks) else ""
 
 
+def _kind_that_plays(recording: Recording, kinds: set[ArtefactKind]) -> ArtefactKind:
+    """The kind of artefact without which there is no playlist: a rendition, or what stands in for one."""
+    if ArtefactKind.RENDITION not in kinds and recording.watchable_at is not None:
+        if playback.is_heard_only(recording):
+            return ArtefactKind.AUDIO
+        if growing.is_growing(db.session(), recording.id):
+            return ArtefactKind.SOURCE
+    return ArtefactKind.RENDITION
+
+
 def player_of(
     recording: Recording,
     *,
@@ -71,7 +82,7 @@ def player_of(
         "id": id,
         "title": recording.title,
         "mp4": address("video", ArtefactKind.DOWNLOAD),
-        "playlist": address("master", ArtefactKind.RENDITION),
+        "playlist": address("master", _kind_that_plays(recording, kinds)),
         "poster": address("poster", ArtefactKind.POSTER),
         "storyboard": address("storyboard", ArtefactKind.STORYBOARD),
         "captions": [

@@ -184,6 +184,7 @@ def _playback() -> list[Surface]:
         ask("iframe_playlist", "480p", name="480p")
         ask("media", "480p", name="480p")
         ask("media", "480p", method="HEAD", name="480p")
+        ask("piece", "piece", name="480p", number="0")
         ask("media", "audio", range_="bytes=0-99", name="audio")
         ask("video", "download")
         ask("video", "download", method="HEAD")
@@ -214,6 +215,8 @@ SURFACES: tuple[Surface, ...] = (
     _post("recordings.edit", "recording:edit", form={"title": "Changed"}),
     Surface("recordings.edit_chapters", "recording:edit"),
     _post("recordings.edit_chapters", "recording:edit", form={"chapters": "0:01 One"}),
+    Surface("sounds.edit", "recording:edit"),
+    _post("sounds.edit", "recording:edit", form={"usual": "0"}),
     Surface("recordings.delete", "recording:edit"),
     _post("recordings.delete", "recording:edit"),
     _post("recordings.retry", "recording:edit", core=True),
@@ -250,6 +253,8 @@ SURFACES: tuple[Surface, ...] = (
     _post("api_recordings.unpublish", "recording:publish"),
     _post("api_recordings.withdraw", "recording:publish"),
     _post("api_recordings.restore", "recording:publish"),
+    Surface("api_sounds.show", "recording:manage"),
+    _post("api_sounds.choose", "recording:edit", "PUT", json={"usual": 0}),
     _post("api_positions.save", "recording:view", json={"seconds": 3}),
     # what names them in a query or a body
     Surface("upload.new", "recording:edit", query="?recording={recording}", makers_only=True),

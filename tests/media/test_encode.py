@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import struct
 import time
 from dataclasses import replace
@@ -15,7 +14,6 @@ import numpy as np
 import pytest
 
 from app.media import commands, encode, fmp4, join, ladder, loudness, playlists, sandbox
-from app.media.damage import Damage, merged, missing_end
 from app.media.ladder import Plan
 from app.media.probe import probe
 from tests.media.conftest import Make, numbered, tone
@@ -407,58 +405,6 @@ def test_the_default_track_is_chosen(make: Make, tmp_path: Path) -> None:
     assert int(np.argmax(spectrum)) == pytest.approx(3000, abs=5)
 
 
-def test_every_track_that_was_chosen_can_be_made(make: Make, tmp_path: Path) -> None:
-    low, high = (("-f", "lavfi", "-i", f"sine={frequency}:d=3") for frequency in (300, 3000))
-    source = make(
-        "languages.mkv", *numbered(seconds=3), *low, *high, "-map", "0", "-map", "1", "-map", "2", *X264,
-        *("-c:a", "flac", "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=wel"),
-    )  # fmt: skip
-    found = probe(source, tmp_path / "probe", max_duration_seconds=60)
-    plan = ladder.plan(found, chunk_seconds=60, threads=1, sounds=[2, 1])
-    assert [sound.language for sound in plan.sounds] == ["wel", "eng"]
-    for track, frequency in zip(plan.sounds, (3000, 300), strict=True):
-        sound = encode.encode_audio(source, plan.only(track), tmp_path / str(track.index))
-        assert sound is not None
-        assert int(np.argmax(np.abs(np.fft.rfft(samples(sound)[0][48000:96000])))) == pytest.approx(frequency, abs=5)
-
-
-def test_the_first_minutes_of_the_sound_are_those_of_the_whole(make: Make, tmp_path: Path) -> None:
-    source = make("even.mkv", *numbered(seconds=9), *tone(9), *X264, "-c:a", "flac")
-    plan = planned(source, tmp_path)
-    whole, first = (encode.encode_audio(source, plan, tmp_path / "work", seconds=s) for s in (None, 5.0))
-    assert whole is not None and first is not None
-    heard, beginning = samples(whole)[0], samples(first)[0]
-    assert len(beginning) == pytest.approx(5 * 48000, abs=2048)
-    assert np.max(np.abs(heard[9600:200_000] - beginning[9600:200_000])) < 0.05
-
-
-def test_surround_keeps_what_is_said_in_the_middle(make: Make, tmp_path: Path) -> None:
-    centre = "aevalsrc=exprs=0|0|0.3*sin(2*PI*500*t)|0|0|0:c=5.1:d=3:s=48000"
-    source = make("surround.mkv", *numbered(seconds=3), "-f", "lavfi", "-i", centre, *X264, "-c:a", "flac")
-    plan = planned(source, tmp_path)
-    assert plan.sound is not None and plan.sound.channels == 6
-    sound = encode.encode_audio(source, plan, tmp_path / "work")
-    assert sound is not None
-    for side in samples(sound):
-        assert int(np.argmax(np.abs(np.fft.rfft(side[48000:96000])))) == pytest.approx(500, abs=5)
-
-
-def test_a_recording_that_is_only_heard(make: Make, tmp_path: Path) -> None:
-    source = make("voice.mp3", *tone(5))
-    plan = planned(source, tmp_path)
-    assert plan.duration_seconds == pytest.approx(5, abs=0.15)
-    sound = encode.encode_audio(source, plan, tmp_path / "work")
-    assert sound is not None
-    picture = encode.waves(sound, tmp_path / "work")
-    with av.open(str(picture)) as container:
-        shown = next(container.decode(video=0))
-    assert (shown.width, shown.height) == (1280, 720)
-    assert np.ptp(shown.reformat(format="gray").to_ndarray()) > 100, "the sound is to be seen on its ground"
-    plain = encode.mux_mp4(None, sound, tmp_path / "work")
-    with av.open(str(plain)) as container:
-        assert [stream.type for stream in container.streams] == ["audio"]
-
-
 @pytest.mark.parametrize("size", ["2x2", "3x5", "16x1000", "7680x4320"])
 def test_the_smallest_and_the_largest_picture(size: str, make: Make, tmp_path: Path) -> None:
     source = make(f"{size}.mkv", "-f", "lavfi", "-i", f"testsrc2=s={size}:r=10:d=0.2", "-c:v", "png")
@@ -466,34 +412,6 @@ def test_the_smallest_and_the_largest_picture(size: str, make: Make, tmp_path: P
     times, _ = pictures(renditions(source, plan, tmp_path)[plan.lowest.name])
     assert len(times) == plan.total_frames == 2
     assert all(rung.width % 2 == rung.height % 2 == 0 for rung in plan.rungs)
-
-
-def test_damage_is_met_and_told(make: Make, tmp_path: Path) -> None:
-    source = make("fine.mkv", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=4", *X264, "-g", "25")
-    plan = planned(source, tmp_path, chunk_seconds=60)
-    told: list[str] = []
-    encode.transcode_chunk(source, plan, 0, tmp_path / "a", on_damage=lambda: told.append("fine"))
-    data = bytearray(source.read_bytes())
-    wrong = random.Random(5)
-    for place in range(len(data) // 3, len(data) * 2 // 3, 700):
-        data[place] = wrong.randrange(256)
-    (tmp_path / "damaged.mkv").write_bytes(data)
-    broken = planned(tmp_path / "damaged.mkv", tmp_path / "damaged", chunk_seconds=60)
-    files = encode.transcode_chunk(
-        tmp_path / "damaged.mkv", broken, 0, tmp_path / "b", on_damage=lambda: told.append("damaged")
-    )
-    assert told == ["damaged"]
-    assert len(pictures(files[broken.lowest.name])[0]) == broken.total_frames
-
-
-def test_stretches_of_damage_that_touch_are_one() -> None:
-    parts = [Damage("picture", 60, 120), Damage("sound", 0, 300), Damage("picture", 0, 60), Damage("picture", 180, 240)]
-    whole = merged(parts)
-    assert set(whole) == {Damage("picture", 0, 120), Damage("sound", 0, 300), Damage("picture", 180, 240)}
-    assert whole == sorted(whole, key=lambda part: part.start)
-    assert [Damage.from_json(json.loads(json.dumps(part.to_json()))) for part in whole] == whole
-    assert "0:00 to 2:00" in Damage("picture", 0, 120).sentence
-    assert missing_end(100, 101.5) == [] and missing_end(100, 0) == [] and len(missing_end(100, 200)) == 1
 
 
 def test_sound_that_outlasts_the_picture_is_kept(make: Make, tmp_path: Path) -> None:

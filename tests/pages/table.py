@@ -65,6 +65,7 @@ PAGES: tuple[Page, ...] = (
     Page("recordings.manage", "/recordings/{withdrawn}/manage", (FACILITATOR,)),
     Page("recordings.edit", "/recordings/{published}/edit", MAKERS),
     Page("recordings.edit_chapters", "/recordings/{published}/chapters", MAKERS),
+    Page("sounds.edit", "/recordings/{published}/sounds", MAKERS),
     Page("recordings.delete", "/recordings/{draft}/delete", (FACILITATOR,)),
     Page("recordings.delete", "/recordings/{published}/delete", (FACILITATOR,)),
     Page("share.show", "/recordings/{published}/share", MAKERS),

@@ -65,6 +65,11 @@ RECORDING = component(
                     }
                 )
             ),
+            "sounds": array(STRING),
+            "watchable_seconds": nullable(NUMBER),
+            "damage": array(
+                thing({"kind": one_of("end", "picture", "sound"), "start": NUMBER, "end": NUMBER, "sentence": STRING})
+            ),
             "links": thing(
                 {
                     "self": URI,
@@ -82,7 +87,9 @@ RECORDING = component(
         },
         optional=("seconds_left", "stages"),
         note="`progress` runs from 0 to 1. `seconds_left` and `stages` are for those who may manage the recording. "
-        "A link is null until there is something behind it.",
+        "A link is null until there is something behind it. `sounds` names the tracks of sound that can be heard, the "
+        "usual one first. `watchable_seconds` is how much can be watched while the picture is still being encoded, and "
+        "null once all of it can. `damage` says what of the uploaded file is missing.",
     ),
 )
 SUMMARY = component(
@@ -124,6 +131,9 @@ def shape(recording: Recording) -> dict[str, Any]:
         "published": recording.published_at is not None,
         "renditions": [vars(rendition) for rendition in facts.renditions],
         "captions": [{**vars(track), "no_speech": track.no_speech} for track in facts.captions],
+        "sounds": facts.sounds,
+        "watchable_seconds": facts.growing_seconds,
+        "damage": [{**part.to_json(), "sentence": part.sentence} for part in recordings.damage(recording)],
         "links": links.of_recording(recording, facts),
     }
     if policy.allows(session, guard.actor(), Action.RECORDING_MANAGE, recording.id, clock.now()):

@@ -14,7 +14,7 @@ from app.db import db
 from app.db.recordings import Recording, RecordingState
 from app.db.runs import Run, RunState
 from app.db.vocabulary import TermKind
-from app.domain import chapters, grants, looks, paging, recordings, runs, standing, viewings, vocabulary
+from app.domain import chapters, grants, looks, paging, recordings, runs, sounds, standing, viewings, vocabulary
 from app.errors import Conflict
 from app.web import guard, links, rows, tasks
 from app.web.forms import Checkboxes, Day, Form, text_field
@@ -102,6 +102,8 @@ def manage(recording: Recording) -> Any:
         seconds_left=progress.seconds_left,
         undeletable=recordings.why_not_deletable(session, recording),
         may=may,
+        damage=recordings.damage(recording),
+        tracks=sounds.of_source(session, recording),
     )
 
 

@@ -14,7 +14,7 @@ from app.access import Action, policy
 from app.db import db
 from app.db.recordings import Recording, RecordingState
 from app.db.vocabulary import TermKind
-from app.domain import evaluations, looks, vocabulary, watching
+from app.domain import evaluations, growing, looks, recordings, vocabulary, watching
 from app.web import guard, players
 from app.web.forms import safe_next
 
@@ -93,6 +93,8 @@ def watch_page(
         themes=[term for term in recording.terms if term.kind is TermKind.THEME],
         draft=recording.published_at is None or recording.published_at > now,
         processing=recording.state is RecordingState.PROCESSING,
+        grown=growing.seconds(session, recording.id) if recording.state is RecordingState.PROCESSING else None,
+        damage=recordings.damage(recording),
         withdrawn=recording.state is RecordingState.WITHDRAWN,
         acknowledged=case.invented or watching.has_acknowledged(session, who),
         here=request.full_path.rstrip("?")

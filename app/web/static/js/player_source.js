@@ -49,12 +49,14 @@ class HlsSource {
   kind = "hls";
   levels = [];
   #recoveredAt = -Infinity;
+  #reloadedAt = -Infinity;
   #mediaFailed = false;
+  #grows = false;
 
   constructor(Hls, video, url, start, handlers) {
     Object.assign(this, { Hls, video, url, handlers });
     this.hls = new Hls({
-      startPosition: start > 0 ? start : -1,
+      startPosition: Math.max(start, 0), // said also for 0: a playlist that still grows would begin near its end
       enableWorker: false, // its worker is a blob, which a strict content security policy forbids; fMP4 needs none
       capLevelToPlayerSize: true,
       backBufferLength: 60,
@@ -67,6 +69,8 @@ class HlsSource {
       this.levels = data.levels.map((level, index) => ({ index, name: `${Math.min(level.width, level.height) || level.height}p` }));
       handlers.onLevels(this.levels);
     });
+    this.hls.on(Hls.Events.LEVEL_LOADED, (_, data) => { this.#grows = data.details.live; });
+    this.hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_, data) => handlers.onSounds(data.audioTracks.map((track) => track.name)));
     this.hls.on(Hls.Events.LEVEL_SWITCHED, (_, data) => handlers.onLevel(this.levels[data.level]?.name ?? ""));
     this.hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) this.#failed(data); });
     this.hls.loadSource(url);
@@ -81,6 +85,13 @@ class HlsSource {
     }
     this.#mediaFailed = data.type === this.Hls.ErrorTypes.MEDIA_ERROR;
     const status = data.response?.code ?? 0;
+    if (this.#grows && status === 404 && performance.now() - this.#reloadedAt > 10_000) {
+      // what was encoded so far has become one file, under another address
+      this.#reloadedAt = performance.now();
+      this.hls.config.startPosition = this.video.currentTime;
+      this.hls.loadSource(this.url);
+      return;
+    }
     if (status === 401) this.handlers.onProblem("session");
     else if ([403, 404, 410].includes(status)) this.handlers.onProblem("gone");
     else this.handlers.onProblem(await reasonFor(this.url, true));
@@ -91,6 +102,11 @@ class HlsSource {
     this.hls.nextLevel = index;
   }
 
+  /** `index` of the tracks of sound. */
+  chooseSound(index) {
+    this.hls.audioTrack = index;
+  }
+
   retry() {
     if (this.#mediaFailed) this.hls.recoverMediaError();
     else if (this.levels.length === 0) this.hls.loadSource(this.url);
@@ -98,7 +114,7 @@ class HlsSource {
   }
 }
 
-/** Pick and start the source. `handlers`: onLevels(list), onLevel(name), onProblem(key). */
+/** Pick and start the source. `handlers`: onLevels(list), onLevel(name), onSounds(names), onProblem(key). */
 export async function attachSource(video, { playlist, start, handlers }) {
   if (playlist) {
     const Hls = await loadHls();

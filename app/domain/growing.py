@@ -19,8 +19,8 @@ from app.errors import NotFound
 from app.media.fmp4 import Index
 from app.media.playlists import Piece
 
-#: What the first minutes of the sound are called in addresses.
-SOUND = "sound"
+#: What the sound is called in addresses.
+SOUND = "audio"
 CHUNKS, FIRST_SOUND = "transcode", "first_sound"
 
 Stored = Mapping[str, Any]

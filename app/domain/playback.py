@@ -165,11 +165,11 @@ def media_playlist(session: Session, recording_id: uuid.UUID, name: str) -> str:
             raise
         if _track_of(name) == "" and found.sound is not None:
             sound = Index.from_json(found.sound["index"])
-            return playlists.media(sound, lambda segment: f"media/{growing.SOUND}/0.mp4", growing=True)
+            return playlists.media(sound, lambda segment: f"media/{name}.mp4?chunk=0", growing=True)
         pieces = found.pieces(name)
         if not pieces:
             raise
-        return playlists.growing(pieces, lambda piece: f"media/{name}/{piece.number}.mp4")
+        return playlists.growing(pieces, lambda piece: f"media/{name}.mp4?chunk={piece.number}")
     open_end = _track_of(name) is not None and growing.is_growing(session, recording_id)
     return playlists.media(index, lambda segment: f"media/{name}.mp4", growing=open_end)
 
@@ -187,7 +187,7 @@ def iframe_playlist(session: Session, recording_id: uuid.UUID, name: str) -> str
         pieces = found.pieces(name) if found is not None else []
         if not pieces:
             raise
-        return playlists.growing(pieces, lambda piece: f"media/{name}/{piece.number}.mp4", iframes=True)
+        return playlists.growing(pieces, lambda piece: f"media/{name}.mp4?chunk={piece.number}", iframes=True)
     return playlists.iframes(_index(row), lambda segment: f"media/{name}.mp4")
 
 

@@ -43,14 +43,14 @@ def captions_note(tracks: list[tuple[CaptionTrack, bool]]) -> str:
     return NO_SPEECH if tracks and not any(has_cues for _, has_cues in tracks) else ""
 
 
-def _kind_that_plays(recording: Recording, kinds: set[ArtefactKind]) -> ArtefactKind:
-    """The kind of artefact without which there is no playlist: a rendition, or what stands in for one."""
-    if ArtefactKind.RENDITION not in kinds and recording.watchable_at is not None:
-        if playback.is_heard_only(recording):
-            return ArtefactKind.AUDIO
-        if growing.is_growing(db.session(), recording.id):
-            return ArtefactKind.SOURCE
-    return ArtefactKind.RENDITION
+def _plays(recording: Recording, kinds: set[ArtefactKind]) -> bool:
+    """Whether there is a playlist: of renditions, of what is encoded so far, or of sound alone."""
+    if ArtefactKind.RENDITION in kinds:
+        return True
+    if recording.watchable_at is None:
+        return False
+    heard = ArtefactKind.AUDIO in kinds and playback.is_heard_only(recording)
+    return heard or growing.is_growing(db.session(), recording.id)
 
 
 def player_of(
@@ -72,19 +72,19 @@ def player_of(
     # kinds only: the detail of a rendition holds the index of all its segments
     kinds = set(db.session.scalars(select(Artefact.kind).where(Artefact.recording_id == recording.id)))
 
-    def address(endpoint: str, kind: ArtefactKind, **values: Any) -> str:
+    def address(endpoint: str, is_there: bool) -> str:
         name = f"playback.{'embed_' if embed else ''}{endpoint}"
-        return url_for(name, recording_id=recording.id, **values) if kind in kinds else ""
+        return url_for(name, recording_id=recording.id) if is_there else ""
 
     tracks = tracks_of(recording)
     who = db.session.get(Person, guard.actor().person_id) if guard.actor().person_id else None
     return {
         "id": id,
         "title": recording.title,
-        "mp4": address("video", ArtefactKind.DOWNLOAD),
-        "playlist": address("master", _kind_that_plays(recording, kinds)),
-        "poster": address("poster", ArtefactKind.POSTER),
-        "storyboard": address("storyboard", ArtefactKind.STORYBOARD),
+        "mp4": address("video", ArtefactKind.DOWNLOAD in kinds),
+        "playlist": address("master", _plays(recording, kinds)),
+        "poster": address("poster", ArtefactKind.POSTER in kinds),
+        "storyboard": address("storyboard", ArtefactKind.STORYBOARD in kinds),
         "captions": [
             {
                 "src": url_for(

@@ -170,12 +170,20 @@ def _playback() -> list[Surface]:
     for prefix in ("playback.", "playback.embed_"):
 
         def ask(
-            endpoint: str, needs: str, method: str = "GET", prefix: str = prefix, range_: str = "", **values: str
+            endpoint: str,
+            needs: str,
+            method: str = "GET",
+            prefix: str = prefix,
+            range_: str = "",
+            query: str = "",
+            **values: str,
         ) -> None:
             headers = {"Range": range_} if range_ else {}
-            core = endpoint == "media" and method == "GET" and not range_
+            core = endpoint == "media" and method == "GET" and not range_ and not query
             found.append(
-                Surface(prefix + endpoint, "recording:view", method, values, needs, headers=headers, core=core)
+                Surface(
+                    prefix + endpoint, "recording:view", method, values, needs, headers=headers, query=query, core=core
+                )
             )
 
         ask("master", "480p")
@@ -184,7 +192,7 @@ def _playback() -> list[Surface]:
         ask("iframe_playlist", "480p", name="480p")
         ask("media", "480p", name="480p")
         ask("media", "480p", method="HEAD", name="480p")
-        ask("piece", "piece", name="480p", number="0")
+        ask("media", "piece", query="?chunk=0", name="480p")
         ask("media", "audio", range_="bytes=0-99", name="audio")
         ask("video", "download")
         ask("video", "download", method="HEAD")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import delete
@@ -32,6 +33,8 @@ def first(context: StageContext) -> Result:
         return Result()
     with heard.open("rb") as opened:
         index = fmp4.index(opened)
+    # The last fragment is cut off where the whole has more: left out, all segments are those of the whole.
+    index = replace(index, fragments=index.fragments[:-1])
     key = keys.chunk(context.recording_id, context.run_id, 0, "sound", context.attempt)
     stored = context.core.storage.put_file(key, heard, "audio/mp4")
     piece = {"key": key, "sha256": stored.sha256, "size": stored.size, "index": index.to_json()}

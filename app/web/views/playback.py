@@ -61,18 +61,18 @@ def iframe_playlist(recording: Recording, name: str) -> Response:
 
 @_route("media/<name>.mp4", "media")
 def media(recording: Recording, name: str) -> Response:
-    """The bytes of one rendition, or of the sound."""
-    found = playback.media(db.session(), recording.id, name)
+    """The bytes of one rendition, or of the sound; while it is still being made, of one chunk (`?chunk=2`).
+
+    One path for both: players compare the paths of segments when a playlist that grew becomes the final one.
+    """
+    chunk = request.args.get("chunk", "")
+    if chunk:
+        found = growing.piece(
+            db.session(), recording.id, name, int(chunk) if chunk.isdecimal() and len(chunk) < 6 else -1
+        )
+    else:
+        found = playback.media(db.session(), recording.id, name)
     if guard.actor().kind != "person":  # a page of ours sends positions; of frames and tokens the bytes have to tell
-        _played(recording)
-    return deliver(found)
-
-
-@_route("media/<name>/<int:number>.mp4", "piece")
-def piece(recording: Recording, name: str, number: int) -> Response:
-    """The bytes of one chunk, while the recording is still being encoded."""
-    found = growing.piece(db.session(), recording.id, name, number)
-    if guard.actor().kind != "person":
         _played(recording)
     return deliver(found)
 

@@ -328,7 +328,7 @@ def _expand(session: Session, run: Run) -> list[StageRun]:
     known = run.plan["facts"]
     prints = ledger.fingerprints(workflow, known)
     done = _kept_results(session, run)
-    have = ledger.reuse(workflow, prints, done)
+    have = ledger.reuse(workflow, prints, done, known)
     stages = runs.locked_stages(session, run)
     there = {(row.stage, row.chunk) for row in stages}
     places = [p for p in ledger.rows(workflow, known) if p not in there and p[0] not in have.needless]

@@ -141,15 +141,18 @@ class Reuse:
     needless: frozenset[str]
 
 
-def reuse(workflow: Workflow, prints: Mapping[str, str], done: Mapping[str, Any] | frozenset[str]) -> Reuse:
-    """What a new run need not do when results with the fingerprints in `done` are still kept."""
+def reuse(
+    workflow: Workflow, prints: Mapping[str, str], done: Mapping[str, Any] | frozenset[str], facts: Facts
+) -> Reuse:
+    """What a new run need not do when results with the fingerprints in `done` are still kept. A stage that the plan does
+    not ask for needs nothing."""
     reused = {s.name for s in workflow if s.makes and prints[s.name] in done}
     needless: set[str] = set()
     for stage in reversed(workflow.stages):
         after = workflow.dependants(stage.name)
         if stage.name == workflow.planner or stage.makes or not after:
             continue
-        if all(d.name in reused or d.name in needless for d in after):
+        if all(d.name in reused or d.name in needless or not wanted(d, facts) for d in after):
             needless.add(stage.name)
     return Reuse(frozenset(reused), frozenset(needless))
 

@@ -194,7 +194,7 @@ def test_a_new_caption_model_reruns_the_captions_only() -> None:
     after = ledger.fingerprints(INGEST, {**FACTS, "captions": "another"})
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"transcribe", "finish"}
-    have = ledger.reuse(INGEST, after, frozenset(before.values()))
+    have = ledger.reuse(INGEST, after, frozenset(before.values()), FACTS)
     assert have.reused == {"audio", "copy", "join", "join_others", "stills", "waves", "download"}
     assert have.needless == {"transcode", "first_sound"}
 
@@ -202,9 +202,17 @@ def test_a_new_caption_model_reruns_the_captions_only() -> None:
 def test_another_choice_of_sound_encodes_no_picture() -> None:
     before = ledger.fingerprints(INGEST, FACTS)
     after = ledger.fingerprints(INGEST, {**FACTS, "sounds": "others"})
-    have = ledger.reuse(INGEST, after, frozenset(before.values()))
+    have = ledger.reuse(INGEST, after, frozenset(before.values()), FACTS)
     assert have.reused == {"copy", "join", "join_others", "stills"}
     assert have.needless == {"transcode"}
+
+
+def test_a_stage_that_is_not_wanted_brings_nothing_back() -> None:
+    one_rung = {**FACTS, "others": False}
+    before = ledger.fingerprints(INGEST, one_rung)
+    kept = frozenset(p for name, p in before.items() if name != "join_others")
+    after = ledger.fingerprints(INGEST, {**one_rung, "sounds": "others"})
+    assert "transcode" in ledger.reuse(INGEST, after, kept, one_rung).needless
 
 
 def test_of_a_long_recording_the_first_minutes_come_before_the_rest() -> None:
@@ -225,7 +233,7 @@ def test_of_a_long_recording_the_first_minutes_come_before_the_rest() -> None:
 
 def test_a_lost_rendition_brings_the_chunks_back() -> None:
     prints = ledger.fingerprints(INGEST, FACTS)
-    have = ledger.reuse(INGEST, prints, frozenset(p for name, p in prints.items() if name != "join_others"))
+    have = ledger.reuse(INGEST, prints, frozenset(p for name, p in prints.items() if name != "join_others"), FACTS)
     assert "join_others" not in have.reused
     assert have.needless == {"first_sound"}
 

@@ -40,7 +40,7 @@ def accounting(folder: Path | None) -> dict[str, float | None]:
     ):
         found[name] = _number(folder / file)
     try:
-        stat = dict(line.split() for line in (folder / "cpu.stat").read_text().splitlines())
+        stat = dict(line.split() for line in (folder / "cpu.stat").read_text().splitlines() if line)
         found["cpu_seconds"] = int(stat["usage_usec"]) / 1e6
     except (OSError, KeyError, ValueError):
         found["cpu_seconds"] = None

@@ -70,8 +70,9 @@ class Scratch:
     def _set_aside(self, run_id: uuid.UUID | None, need: Need) -> None:
         """Make sure of the room; the gate must be held."""
         source = self.sources / str(run_id)
-        missing = need.source - _size_of(source)
-        wanted = need.work + max(0, missing)
+        # what another stage of the run has set aside for the source counts for this one as well
+        missing = 0 if (source / _EXPECTED).exists() else max(0, need.source - _size_of(source))
+        wanted = need.work + missing
         busy = {run for _, run in self._claims()} | {str(run_id)}
         if (free := self._free()) < wanted:
             for idle in self.sources.iterdir():
@@ -83,7 +84,7 @@ class Scratch:
                 "Waiting: not enough room on the worker's disk: "
                 f"{in_words(wanted, up=True)} needed, {in_words(max(0, free))} free."
             )
-        if missing > 0:
+        if missing:
             source.mkdir(mode=0o700, exist_ok=True)
             (source / _EXPECTED).write_text(str(need.source))
 

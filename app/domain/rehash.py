@@ -181,8 +181,14 @@ def note(session: Session, item: Item, wrong: FindingKind | None, digest: str) -
     )
     if known is wrong:
         return False
-    action = "storage:missing" if wrong is FindingKind.MISSING else "storage:altered"
-    audit.record(session, SYSTEM, action, "recording", item.recording_id, artefact=item.what)
+    audit.record(
+        session,
+        SYSTEM,
+        "storage:missing" if wrong is FindingKind.MISSING else "storage:altered",
+        "recording",
+        item.recording_id,
+        artefact=item.what,
+    )
     return True
 
 

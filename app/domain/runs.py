@@ -196,7 +196,7 @@ def progress(run: Run) -> dict[str, Any]:
             {
                 "name": stage.name,
                 "label": stage.label,
-                "state": _common_state([c.state for c in own]),
+                "state": common_state([c.state for c in own]),
                 "progress": round(sum(ledger.share(c.state, c.progress) for c in own) / len(own), 3) if own else 0.0,
                 "queue": stage.queue,
                 "chunks": [sum(c.state in ledger.ENDED for c in own), len(own)] if stage.per_chunk and own else None,
@@ -214,7 +214,7 @@ def waiting(stages: Sequence[StageRun]) -> str:
     return next((row.waits_for for row in stages if row.state == StageState.QUEUED and row.waits_for), "")
 
 
-def _common_state(states: Sequence[str]) -> str:
+def common_state(states: Sequence[str]) -> str:
     """One word for a stage of several chunks: the most telling of theirs."""
     for state in (ledger.FAILED, ledger.CANCELLED, ledger.RUNNING):
         if state in states:

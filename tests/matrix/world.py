@@ -16,6 +16,7 @@ from app.db.materials import Material, MaterialItem, MaterialItemKind
 from app.db.people import GroupManager, Person, Role
 from app.db.places import Area, AreaKind, Organisation
 from app.db.recordings import Recording, RecordingState, Upload, UploadState
+from app.db.runs import Run, RunState
 from app.storage import keys
 from app.storage.s3 import Storage
 from tests.matrix.table import STATES, State
@@ -178,7 +179,8 @@ def _thing(
         size=10,
         part_size=8 * 1024 * 1024,
     )
-    session.add(upload)
+    run = Run(recording_id=recording.id, workflow="ingest", state=RunState.SUCCEEDED, finished_at=now)
+    session.add_all([upload, run])
     session.flush()
     return Thing(
         state,
@@ -196,6 +198,7 @@ def _thing(
             "case_grant": str(grant.id),
             "code": str(code.id),
             "upload": str(upload.id),
+            "run": str(run.id),
             "item": str(material.items[0].id),
         },
         frozenset(has | {"case grant" if state.by_case else "grant"}),

@@ -54,7 +54,7 @@ def count(core: Core, *states: str) -> int:
 
 
 def test_a_worker_is_drained_and_goes_on(core: Core, settings: Settings, tmp_path: Path) -> None:
-    recording, _ = ingest(core, make_video(tmp_path / "film.mp4", seconds=12, size="640x360", rate=25))
+    recording, _ = ingest(core, make_video(tmp_path / "film.mp4", seconds=10, size="320x180", rate=25))
     worker = WorkerProcess(settings, tmp_path / "worker.log")
     try:
         wait_until(lambda: count(core, "succeeded") > 1 and count(core, "running"), 60, "it works")

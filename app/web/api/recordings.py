@@ -77,12 +77,13 @@ RECORDING = component(
             ),
             "seconds_left": nullable(NUMBER),
             "stages": array(
-                thing({"name": STRING, "label": STRING, "state": STRING, "progress": NUMBER}),
+                thing({"name": STRING, "label": STRING, "state": STRING, "progress": NUMBER, "waiting": STRING}),
             ),
         },
         optional=("seconds_left", "stages"),
         note="`progress` runs from 0 to 1. `seconds_left` and `stages` are for those who may manage the recording. "
-        "A link is null until there is something behind it.",
+        "A link is null until there is something behind it. A stage's `waiting` says why workers could not take it up yet, "
+        "for example for want of room on their disk; it goes on by itself.",
     ),
 )
 SUMMARY = component(

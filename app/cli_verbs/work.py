@@ -33,7 +33,7 @@ def list_(all_: bool, json_: bool) -> None:
                     "state": run.state.value,
                     "progress": work.fraction(run),
                     "at": work.now_at(run),
-                    "waiting": runs.waiting(run.stages),
+                    "waiting": work.waiting(run),
                     "reason": run.reason,
                     "priority": runs.priority_word(run.priority),
                 }

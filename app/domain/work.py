@@ -68,7 +68,11 @@ _QUEUES = text("""
     LEFT JOIN LATERAL (
       SELECT max(at) AS at FROM procrastinate_events WHERE job_id = j.id AND type IN ('deferred', 'deferred_for_retry')
     ) e ON true
-    WHERE j.status IN ('todo', 'doing') GROUP BY j.queue_name
+    WHERE j.status = 'doing' OR (j.status = 'todo' AND EXISTS (
+      -- the job of a stage that was cancelled is taken up for nothing
+      SELECT 1 FROM stage_runs s WHERE s.id = (j.args ->> 'stage_run_id')::uuid AND s.state = 'queued'
+    ))
+    GROUP BY j.queue_name
 """)
 
 
@@ -314,6 +318,11 @@ def now_at(run: Run) -> list[str]:
     """What a run is at, or failed at, in words."""
     names = dict.fromkeys(row.stage for row in run.stages if row.state in _AT)
     return [label_of(run.workflow, name) for name in names]
+
+
+def waiting(run: Run) -> str:
+    """Why workers could not take up what a run is at, as a sentence; empty when nothing of it was turned away."""
+    return next((words for _, parts in grouped(run) if (words := runs.waiting(parts))), "")
 
 
 def seconds(row: Run | StageRun) -> float | None:

@@ -134,7 +134,6 @@ PAGES: tuple[Page, ...] = (
     Page("", "/recordings/{draft}", (VIEWER,), status=404),
     Page("", "/recordings/{published}/share", (VIEWER,), status=403),
     Page("", "/work", (ADMIN,), status=403),
-    Page("", "/work?state=nonsense", (CHIEF,), status=400),
 )
 #: Addresses that answer with something else than a page for people.
 NO_PAGES = ("api_", "audit.export", "playback.", "health.", "static")

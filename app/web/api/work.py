@@ -12,7 +12,7 @@ from app.db import db
 from app.db.fixity import FindingKind
 from app.db.runs import Run, RunState, StageRun, StageState
 from app.db.workers import Worker, WorkerState
-from app.domain import paging, rehash, runs, work, workers
+from app.domain import paging, rehash, work, workers
 from app.web import guard, links
 from app.web.api.pages import PAGING, page_size
 from app.web.openapi import (
@@ -199,7 +199,7 @@ def of_run(run: Run) -> dict[str, Any]:
         "priority": run.priority,
         "progress": work.fraction(run),
         "at": work.now_at(run),
-        "waiting": runs.waiting(run.stages),
+        "waiting": work.waiting(run),
         "reason": run.reason,
         "created_at": run.created_at.isoformat(),
         "finished_at": _moment(run.finished_at),

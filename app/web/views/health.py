@@ -109,7 +109,8 @@ class _Figures:
             no_room.add_metric([queue.name], queue.no_room)
         yield from (waits, no_room)
         wrong = GaugeMetricFamily("vignette_fixity_findings", "Stored objects that are wrong now", labels=["kind"])
-        found = dict(session.execute(select(FixityFinding.kind, func.count()).group_by(FixityFinding.kind)).tuples())
+        counts = session.execute(select(FixityFinding.kind, func.count()).group_by(FixityFinding.kind))
+        found = {kind: count for kind, count in counts}  # noqa: C416 - rows are no pairs to `dict`
         for kind in FindingKind:
             wrong.add_metric([kind.value], found.get(kind, 0))
         yield wrong

@@ -62,13 +62,22 @@ def begin(session: Session, stage_run_id: uuid.UUID, worker: str) -> int | None:
 def postpone(session: Session, stage_run_id: uuid.UUID, sentence: str, *, after_seconds: int) -> None:
     """Leave a queued stage for later because this machine has no room for it: any worker may come by again, this one or
     another. It was not begun, so it uses up neither retries nor attempts."""
-    found = _locked(session, stage_run_id)
-    if found is None:
+    query = select(StageRun).where(StageRun.id == stage_run_id, StageRun.state == StageState.QUEUED)
+    # its row alone is locked: a long recording may have a hundred chunks that all wait
+    row = session.scalar(query.with_for_update().execution_options(populate_existing=True))
+    run = session.get(Run, row.run_id) if row is not None else None
+    if row is None or run is None or run.state != RunState.RUNNING:
         return
-    run, _, row = found
-    if row.state == StageState.QUEUED and run.state == RunState.RUNNING:
-        row.waits_for = sentence
+    row.waits_for = sentence
+    session.flush()
+    if session.execute(_HAS_JOB, {"task": runs.TASK, "id": str(row.id)}).first() is None:
         runs.wake(session, run, row, after_seconds=after_seconds)
+
+
+_HAS_JOB = text("""
+    SELECT 1 FROM procrastinate_jobs
+    WHERE status = 'todo' AND task_name = :task AND args ->> 'stage_run_id' = :id LIMIT 1
+""")
 
 
 def put_back(session: Session, stage_run_id: uuid.UUID, attempt: int, sentence: str, *, after_seconds: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from app.core import Core
 from app.db.recordings import Recording, RecordingState, Upload, UploadState
 from app.db.runs import Run
 from app.db.sign_in import IdempotencyKey, LoginFailure, OneTimeLink, WebSession
+from app.domain import rehash as rehashing
 from app.domain import viewings
 from app.domain.runs import UNFINISHED
 from app.storage import keys
@@ -43,6 +44,27 @@ def upkeep(core: Core) -> None:
         _purge(core)
         _drop_stale_uploads(core)
         _tidy_ended(core)
+
+
+def rehash(core: Core, every_seconds: float, stopping: Callable[[], bool]) -> None:
+    """Read a few of the stored objects that have gone unread for longest, and say what is wrong with them.
+
+    Raises:
+        Unavailable: storage does not answer. What was read stays read.
+    """
+    done = rehashing.read_some(
+        core.session,
+        core.storage,
+        days=core.settings.rehash_days,
+        every_seconds=every_seconds,
+        stopping=stopping,
+    )
+    for kind, item in done.found:
+        logs.event(
+            log, f"a stored object is {kind.value}", logging.ERROR, recording_id=item.recording_id, artefact=item.what
+        )
+    if done.objects:
+        logs.event(log, "stored objects read", count=done.objects, bytes=done.bytes)
 
 
 def unfinished(core: Core, run_ids: Collection[UUID]) -> set[UUID]:

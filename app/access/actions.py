@@ -41,7 +41,10 @@ class Action(enum.StrEnum):
     PEOPLE_ADMINISTER = "people:administer"
     #: say of roles that others hold that they are still right, or end them: those that the actor could give
     ROLES_CERTIFY = "roles:certify"
+    #: see what all workers do, and change the order of it: queues and machines serve every place, so this is for those
+    #: who are admins of everywhere
     WORK_VIEW = "work:view"
+    WORK_ADMINISTER = "work:administer"
     SHARING_VIEW = "sharing:view"
     AUDIT_VIEW = "audit:view"
     OWN_ACCOUNT = "account:own"

@@ -153,6 +153,7 @@ CAPABILITIES: dict[Action, tuple[Role, ...]] = {
     Action.PEOPLE_ADMINISTER: (Role.ADMIN,),
     Action.ROLES_CERTIFY: tuple(MAY_APPOINT),
     Action.WORK_VIEW: (Role.ADMIN,),
+    Action.WORK_ADMINISTER: (Role.ADMIN,),
     Action.SHARING_VIEW: rules.KEEPERS,
     Action.AUDIT_VIEW: (Role.ADMIN, Role.CUSTODIAN),
     Action.OWN_ACCOUNT: (),
@@ -160,6 +161,9 @@ CAPABILITIES: dict[Action, tuple[Role, ...]] = {
     Action.FACTORS: (),
     Action.SESSION: (),
 }
+
+#: Those of them for which the role must be held everywhere.
+EVERYWHERE = frozenset({Action.WORK_VIEW, Action.WORK_ADMINISTER})
 
 
 def _narrowed_out(actor: Actor, action: Action) -> bool:
@@ -200,7 +204,8 @@ def can(actor: Actor, action: Action) -> bool:
         return False
     if actor.seen_by is not None and not can(actor.seen_by, action):
         return False
-    return not roles or bool(actor.over(*roles))
+    cover = actor.over(*roles)
+    return not roles or (cover.everywhere if action in EVERYWHERE else bool(cover))
 
 
 def require(

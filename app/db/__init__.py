@@ -5,6 +5,7 @@ from app.db import (
     captions,
     cases,
     evaluations,
+    fixity,
     grants,
     mails,
     materials,
@@ -15,6 +16,7 @@ from app.db import (
     sign_in,
     viewings,
     vocabulary,
+    workers,
 )
 from app.db.base import Base, db
 
@@ -25,6 +27,7 @@ __all__ = [
     "cases",
     "db",
     "evaluations",
+    "fixity",
     "grants",
     "mails",
     "materials",
@@ -35,4 +38,5 @@ __all__ = [
     "sign_in",
     "viewings",
     "vocabulary",
+    "workers",
 ]

@@ -115,7 +115,8 @@ class Artefact(WithId, Base):
     """One object in storage that belongs to a recording for good.
 
     `name` tells artefacts of a kind apart (the rung of a rendition, the language of captions). `detail` is what reading
-    it needs: the segment index and codecs of a rendition, the geometry of a storyboard.
+    it needs: the segment index and codecs of a rendition, the geometry of a storyboard. `verified_at` is when the object
+    was last read whole and had its SHA-256.
     """
 
     __tablename__ = "artefacts"
@@ -130,6 +131,7 @@ class Artefact(WithId, Base):
     sha256: Mapped[str] = mapped_column(String(64))
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    verified_at: Mapped[datetime | None]
 
     recording: Mapped[Recording] = relationship(back_populates="artefacts")
 

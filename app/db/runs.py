@@ -38,7 +38,8 @@ class StageState(enum.StrEnum):
 
 
 class Run(WithId, Base):
-    """One passage of a recording through a workflow; at most one is unfinished per recording."""
+    """One passage of a recording through a workflow; at most one is unfinished per recording. Jobs of a run of higher
+    `priority` are taken up first; 0 is what runs begin with."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -48,6 +49,7 @@ class Run(WithId, Base):
             unique=True,
             postgresql_where=text("state IN ('running', 'cancelling')"),
         ),
+        Index("ix_runs_created_at_id", "created_at", "id"),
     )
 
     recording_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), index=True)
@@ -55,6 +57,7 @@ class Run(WithId, Base):
     state: Mapped[RunState] = mapped_column(
         choice(RunState, "state"), default=RunState.RUNNING, server_default="running"
     )
+    priority: Mapped[int] = mapped_column(default=0, server_default="0")
     plan: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     reason: Mapped[str] = mapped_column(Text, default="", server_default="")
     reason_code: Mapped[str] = mapped_column(String(64), default="", server_default="")
@@ -72,7 +75,8 @@ class StageRun(WithId, Base):
     """One stage of a run; a stage that works by chunks has a row per chunk, others have chunk 0.
 
     `attempt` grows each time a worker takes the stage up; a finish counts only when it names the present attempt, so a
-    worker that froze and woke up late can change nothing.
+    worker that froze and woke up late can change nothing. `waits_for` says what a queued stage waits for when workers
+    have come by and could not take it up; empty otherwise.
     """
 
     __tablename__ = "stage_runs"
@@ -91,6 +95,7 @@ class StageRun(WithId, Base):
     fingerprint: Mapped[str] = mapped_column(String(64), default="", server_default="")
     outputs: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     error: Mapped[str] = mapped_column(Text, default="", server_default="")
+    waits_for: Mapped[str] = mapped_column(Text, default="", server_default="")
     worker: Mapped[str] = mapped_column(String(100), default="", server_default="")
     cpu_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
     started_at: Mapped[datetime | None]

@@ -33,6 +33,8 @@ SENTENCES: dict[str, str] = {
     "upload:cancel": "cancelled an upload",
     "processing:retry": "had a recording processed again",
     "processing:cancel": "stopped the processing of a recording",
+    "processing:raise": "moved the processing of a recording up",
+    "processing:lower": "moved the processing of a recording down",
     # sharing
     "grant:give": "shared",
     "grant:revoke": "stopped sharing",
@@ -122,7 +124,11 @@ SENTENCES: dict[str, str] = {
     "demo:create": "made the demo",
     "instance:backup": "made a backup",
     "instance:restore": "restored a backup",
+    "worker:drain": "let a worker take no more jobs",
+    "worker:undrain": "let a worker take jobs again",
     "storage:remove-orphans": "removed stored objects that no row names",
+    "storage:missing": "found a stored object missing",
+    "storage:altered": "found a stored object altered",
 }
 
 

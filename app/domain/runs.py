@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from app import clock
@@ -28,13 +28,20 @@ from app.pipeline.workflows import ERASE, INGEST, WORKFLOWS
 TASK = "vignette.stage"
 UNFINISHED = (RunState.RUNNING, RunState.CANCELLING)
 CANCELLED_CODE = "cancelled"
+#: What a run's priority can be raised and lowered to; a job of a higher one is taken up first.
+PRIORITIES: dict[int, str] = {-10: "low", 0: "normal", 10: "high"}
 
 
 # -- what people ask for -----------------------------------------------------------------------------------------------
 
 
 def start(
-    session: Session, recording: Recording, workflow: str = INGEST.name, requested_by_id: uuid.UUID | None = None
+    session: Session,
+    recording: Recording,
+    workflow: str = INGEST.name,
+    requested_by_id: uuid.UUID | None = None,
+    *,
+    priority: int = 0,
 ) -> Run:
     """Send a recording through a workflow: the run, its stages and the first jobs come with the caller's commit.
 
@@ -53,6 +60,7 @@ def start(
         workflow=workflow,
         requested_by_id=requested_by_id,
         state=RunState.RUNNING,
+        priority=priority,
         created_at=clock.now(),  # not the transaction's: two runs that one makes have an order
     )
     session.add(run)
@@ -113,6 +121,36 @@ def retry(session: Session, run: Run) -> None:
     advance(session, run, locked_stages(session, run))
 
 
+def reprioritise(session: Session, run: Run, *, higher: bool) -> int:
+    """Move a run up or down among those that wait: its jobs in the queue and all that it will have. Returns the new
+    priority, which is the old one at either end.
+
+    Raises:
+        Conflict: the run has ended.
+    """
+    run = locked(session, run.id)
+    if run.state not in UNFINISHED:
+        raise Conflict("This has ended already.")
+    beyond = [p for p in PRIORITIES if (p > run.priority if higher else p < run.priority)]
+    if beyond:
+        before, run.priority = run.priority, min(beyond) if higher else max(beyond)
+        session.flush()
+        session.execute(_MOVE_JOBS, {"by": run.priority - before, "task": TASK, "run": run.id})
+    return run.priority
+
+
+_MOVE_JOBS = text("""
+    UPDATE procrastinate_jobs SET priority = priority + :by
+    WHERE status = 'todo' AND task_name = :task
+      AND args ->> 'stage_run_id' IN (SELECT id::text FROM stage_runs WHERE run_id = :run)
+""")
+
+
+def priority_word(priority: int) -> str:
+    """What pages call a priority."""
+    return PRIORITIES.get(priority, "low" if priority < 0 else "high")
+
+
 def _reopen(session: Session, run: Run, workflow: Workflow) -> None:
     """Put back to waiting what did not succeed, or succeeded as an older version."""
     stages = locked_stages(session, run)
@@ -139,7 +177,8 @@ def progress(run: Run) -> dict[str, Any]:
 
     Returns:
         `state`, `fraction` (0 to 1), `seconds_left` (None while unknown) and `stages`: one object each with `name`,
-        `label`, `state`, `progress` (0 to 1), `queue` and `chunks` ([done, all], or None).
+        `label`, `state`, `progress` (0 to 1), `queue`, `chunks` ([done, all], or None) and `waiting`: a sentence where
+        workers have come by and could not take it up, else empty.
     """
     workflow = WORKFLOWS[run.workflow]
     cells = [cell(row) for row in run.stages]
@@ -157,16 +196,25 @@ def progress(run: Run) -> dict[str, Any]:
             {
                 "name": stage.name,
                 "label": stage.label,
-                "state": _common_state([c.state for c in own]),
+                "state": common_state([c.state for c in own]),
                 "progress": round(sum(ledger.share(c.state, c.progress) for c in own) / len(own), 3) if own else 0.0,
                 "queue": stage.queue,
                 "chunks": [sum(c.state in ledger.ENDED for c in own), len(own)] if stage.per_chunk and own else None,
+                "waiting": waiting([row for row in run.stages if row.stage == stage.name]),
             }
         )
     return {"state": run.state.value, "fraction": round(done, 4), "seconds_left": left, "stages": stages}
 
 
-def _common_state(states: Sequence[str]) -> str:
+def waiting(stages: Sequence[StageRun]) -> str:
+    """Why workers could not take up one of these stages that is queued, as a sentence; empty when none was turned away,
+    or another of them is being worked on."""
+    if any(row.state == StageState.RUNNING for row in stages):
+        return ""
+    return next((row.waits_for for row in stages if row.state == StageState.QUEUED and row.waits_for), "")
+
+
+def common_state(states: Sequence[str]) -> str:
     """One word for a stage of several chunks: the most telling of theirs."""
     for state in (ledger.FAILED, ledger.CANCELLED, ledger.RUNNING):
         if state in states:
@@ -248,9 +296,14 @@ def add_rows(session: Session, run: Run, places: Sequence[ledger.Place]) -> None
 
 def wake(session: Session, run: Run, row: StageRun, *, after_seconds: int = 0) -> None:
     """Write the job that makes a worker take a queued stage up."""
-    stage = WORKFLOWS[run.workflow].stage(row.stage)
-    priority = stage.priority_of(row.chunk)
-    defer(session, TASK, queue=stage.queue, priority=priority, after_seconds=after_seconds, stage_run_id=str(row.id))
+    queue = WORKFLOWS[run.workflow].stage(row.stage).queue
+    priority = job_priority(run, row)
+    defer(session, TASK, queue=queue, priority=priority, after_seconds=after_seconds, stage_run_id=str(row.id))
+
+
+def job_priority(run: Run, row: StageRun) -> int:
+    """The priority of a stage's job: the run's, which goes in steps of ten, and the stage's, which is below ten."""
+    return run.priority + WORKFLOWS[run.workflow].stage(row.stage).priority_of(row.chunk)
 
 
 def advance(session: Session, run: Run, stages: Sequence[StageRun]) -> None:

@@ -51,12 +51,50 @@ def begin(session: Session, stage_run_id: uuid.UUID, worker: str) -> int | None:
     if row.state != StageState.QUEUED or run.state != RunState.RUNNING:
         return None
     row.attempt += 1
-    row.state, row.worker, row.progress, row.error = StageState.RUNNING, worker, 0.0, ""
+    row.state, row.worker, row.progress, row.error, row.waits_for = StageState.RUNNING, worker, 0.0, "", ""
     row.started_at, row.finished_at = clock.now(), None
     session.flush()
     # the database's clock: those of the machines may differ by more than the time after which a worker counts as lost
     session.execute(update(StageRun).where(StageRun.id == row.id).values(heartbeat_at=func.clock_timestamp()))
     return row.attempt
+
+
+def postpone(session: Session, stage_run_id: uuid.UUID, sentence: str, *, after_seconds: int) -> None:
+    """Leave a queued stage for later because this machine has no room for it: any worker may come by again, this one or
+    another. It was not begun, so it uses up neither retries nor attempts."""
+    query = select(StageRun).where(StageRun.id == stage_run_id, StageRun.state == StageState.QUEUED)
+    # its row alone is locked: a long recording may have a hundred chunks that all wait
+    row = session.scalar(query.with_for_update().execution_options(populate_existing=True))
+    run = session.get(Run, row.run_id) if row is not None else None
+    if row is None or run is None or run.state != RunState.RUNNING:
+        return
+    row.waits_for = sentence
+    session.flush()
+    if session.execute(_HAS_JOB, {"task": runs.TASK, "id": str(row.id)}).first() is None:
+        runs.wake(session, run, row, after_seconds=after_seconds)
+
+
+_HAS_JOB = text("""
+    SELECT 1 FROM procrastinate_jobs
+    WHERE status = 'todo' AND task_name = :task AND args ->> 'stage_run_id' = :id LIMIT 1
+""")
+
+
+def put_back(session: Session, stage_run_id: uuid.UUID, attempt: int, sentence: str, *, after_seconds: int) -> bool:
+    """End an attempt that found no room before it did any work, as if it had not been begun. False when it came too
+    late."""
+    found = _held(session, stage_run_id, attempt)
+    if found is None:
+        return False
+    run, stages, row = found
+    if run.state == RunState.RUNNING:
+        row.state, row.waits_for = StageState.QUEUED, sentence
+        row.outputs = {**row.outputs, "attempts_before": row.outputs.get("attempts_before", 0) + 1}
+        runs.wake(session, run, row, after_seconds=after_seconds)
+    else:
+        row.state, row.finished_at = StageState.CANCELLED, clock.now()
+    runs.advance(session, run, stages)
+    return True
 
 
 def charge(session: Session, stage_run_id: uuid.UUID, cpu_seconds: float) -> None:

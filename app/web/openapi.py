@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from flask import Flask, current_app
 from werkzeug.routing import Rule
+from werkzeug.routing.converters import AnyConverter
 
 from app.web import guard
 
@@ -196,7 +197,10 @@ def _cookie_name(app: Flask) -> str:
 
 def _path_parameter(rule: Rule, name: str) -> dict[str, Any]:
     kinds = {"UUIDConverter": UUID, "IntegerConverter": INTEGER}
-    schema = kinds.get(type(rule._converters[name]).__name__, STRING)
+    converter = rule._converters[name]
+    schema = kinds.get(type(converter).__name__, STRING)
+    if isinstance(converter, AnyConverter):
+        schema = one_of(*sorted(converter.items))
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 

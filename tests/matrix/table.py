@@ -139,7 +139,7 @@ FORM: Mapping[str, Any] = {}
 class Surface:
     """An address about a recording, its case, or a material with it.
 
-    `act` is an action, or "upload" (one's own upload), "code" (a secret that nobody here has) or "frame" (the page in a
+    `act` is an action, or "upload" (one's own upload), "work" (what only admins of everywhere may), "code" (a secret that nobody here has) or "frame" (the page in a
     frame, which invites visitors to sign in). `values` fill the address, the query and the JSON; `{grant}` and such
     come from the state's rows. `needs` names an object or row without which even those who may get 404. `core` ones are
     asked in every state, of the others every verdict (see `Checker.run`): one for each action, and quick to answer.
@@ -213,6 +213,7 @@ _GRANT = {"grant_id": "{grant}"}
 _CASE_GRANT = {"grant_id": "{case_grant}"}
 _CODE = {"code_id": "{code}"}
 _UPLOAD = {"upload_id": "{upload}"}
+_RUN = {"run_id": "{run}"}
 
 SURFACES: tuple[Surface, ...] = (
     *_playback(),
@@ -279,6 +280,14 @@ SURFACES: tuple[Surface, ...] = (
     _post("api_uploads.complete", "upload", values=_UPLOAD, makers_only=True),
     _post("api_uploads.cancel", "upload", "DELETE", values=_UPLOAD, makers_only=True),
     _post("upload.cancel", "upload", values=_UPLOAD, makers_only=True),
+    # its run, for those who keep the work of all places going
+    Surface("work.run", "work", values=_RUN),
+    *(
+        _post(f"{view}.change", "work", values={**_RUN, "act": act})
+        for view in ("work", "api_work")
+        for act in ("retry", "cancel", "raise", "lower")
+    ),
+    Surface("api_work.run", "work", values=_RUN),
     # its case
     Surface("cases.show", "case:view"),
     Surface("cases.edit", "case:edit"),
@@ -321,4 +330,4 @@ SURFACES: tuple[Surface, ...] = (
 )
 
 #: Arguments of an address that make it one about a recording.
-ABOUT = frozenset({"recording_id", "case_id", "material_id", "upload_id"})
+ABOUT = frozenset({"recording_id", "case_id", "material_id", "upload_id", "run_id"})

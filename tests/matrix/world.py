@@ -182,7 +182,8 @@ def _thing(
         size=10,
         part_size=8 * 1024 * 1024,
     )
-    session.add(upload)
+    run = Run(recording_id=recording.id, workflow="ingest", state=RunState.SUCCEEDED, finished_at=now)
+    session.add_all([upload, run])
     session.flush()
     return Thing(
         state,
@@ -200,6 +201,7 @@ def _thing(
             "case_grant": str(grant.id),
             "code": str(code.id),
             "upload": str(upload.id),
+            "run": str(run.id),
             "item": str(material.items[0].id),
         },
         frozenset(has | {"case grant" if state.by_case else "grant"}),

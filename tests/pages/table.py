@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 VISITOR, VIEWER, FACILITATOR, ADMIN, CUSTODIAN = "visitor", "viewer", "facilitator", "admin", "custodian"
+#: An admin of everywhere.
+CHIEF = "chief"
 EVERYBODY = (VIEWER, FACILITATOR, ADMIN)
 MAKERS = (FACILITATOR, ADMIN)
 #: The same roles in a region without anything.
@@ -109,6 +111,11 @@ PAGES: tuple[Page, ...] = (
     Page("recertify.index", "/people/recertify?area=NEY", (ADMIN,)),
     Page("audit.index", "/audit", (ADMIN, NEW_ADMIN)),
     Page("audit.index", "/audit?action=grant:give&subject=recording:{published}", (ADMIN,)),
+    Page("work.index", "/work", (CHIEF,)),
+    Page("work.index", "/work?state=failed&stage=transcode", (CHIEF,)),
+    Page("work.index", "/work?recording=nothinglikethis", (CHIEF,)),
+    Page("work.run", "/work/runs/{running}", (CHIEF,)),
+    Page("work.run", "/work/runs/{broken}", (CHIEF,)),
     Page("places.organisations", "/organisations", (ADMIN, NEW_ADMIN)),
     Page("people.index", "/people/?role=viewer&role=facilitator&state=suspended", (ADMIN,)),
     Page("leavers.move", "/people/{person}/move?organisation={trust}", (ADMIN,)),
@@ -127,6 +134,7 @@ PAGES: tuple[Page, ...] = (
     Page("", "/nothing-here", (VISITOR, VIEWER), status=404),
     Page("", "/recordings/{draft}", (VIEWER,), status=404),
     Page("", "/recordings/{published}/share", (VIEWER,), status=403),
+    Page("", "/work", (ADMIN,), status=403),
 )
 #: Addresses that answer with something else than a page for people.
 NO_PAGES = ("api_", "audit.export", "playback.", "health.", "static")

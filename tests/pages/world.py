@@ -13,6 +13,7 @@ from app.access import SYSTEM
 from app.db.captions import CaptionTrack
 from app.db.cases import Case, CaseStatus
 from app.db.evaluations import Evaluation, Score
+from app.db.fixity import FindingKind, FixityFinding
 from app.db.grants import AccessCode, AccessRequest, Grant, GrantRight, RequestOutcome
 from app.db.materials import EmbedHost, Material, MaterialItem, MaterialItemKind
 from app.db.people import GroupManager, Person, Role
@@ -21,7 +22,9 @@ from app.db.recordings import Recording, RecordingState, WatchPosition
 from app.db.runs import Run, RunState, StageRun, StageState
 from app.db.sign_in import LinkPurpose
 from app.db.vocabulary import FrameworkDomain, TermKind
+from app.db.workers import Worker, WorkerState
 from app.domain import recovery_codes, second_factors, sign_in, vocabulary
+from app.storage import keys
 from app.storage.s3 import Storage
 from tests.pages import table
 from tests.support.world import World
@@ -50,6 +53,7 @@ def build(session: Session, storage: Storage, parts: list[film.Part], secret_key
         ),
         table.ADMIN: world.person("ada@example.org", Role.ADMIN, "NEY", name="Ada Admin"),
         table.CUSTODIAN: world.person("cora@example.org", Role.CUSTODIAN, "NEY", name="Cora Custodian"),
+        table.CHIEF: world.person("cleo@example.org", Role.ADMIN, name="Cleo Chief"),
         table.NEW_VIEWER: world.person("new-viewer@example.org", Role.VIEWER, "SW", name="Nina New"),
         table.NEW_FACILITATOR: world.person("new-maker@example.org", Role.FACILITATOR, "SW", name="Nils New"),
         table.NEW_ADMIN: world.person("new-admin@example.org", Role.ADMIN, "SW", name="Noor New"),
@@ -94,6 +98,7 @@ def build(session: Session, storage: Storage, parts: list[film.Part], secret_key
     for word, purpose in (("sign_in_link", LinkPurpose.SIGN_IN), ("invitation", LinkPurpose.INVITATION)):
         ids[word] = sign_in.make_link(session, purpose, timedelta(hours=1), person_id=viewer.id)
     ids["set_password"] = sign_in.make_link(session, LinkPurpose.SET_PASSWORD, timedelta(hours=1), person_id=viewer.id)
+    ids |= _work(session, recordings)
     ids["waiting_app"] = _factors(session, secret_key, viewer, maker)
     session.commit()
     return Filled(ids, people)
@@ -106,6 +111,53 @@ def _factors(session: Session, secret_key: str, viewer: Person, maker: Person) -
     second_factors.count_from_now(session, mine, second_factors.start_app(session, mine, secret_key, "My phone"))
     recovery_codes.make(session, mine, maker.id)
     return str(second_factors.start_app(session, theirs, secret_key, "").id)
+
+
+def _work(session: Session, recordings: dict[str, Recording]) -> dict[str, str]:
+    """Workers in each state, a stage that has no room, chunks, and an object that is wrong; ids of two runs."""
+    now = clock.now()
+    for number, (state, facts) in enumerate(
+        (
+            (WorkerState.WORKING, {"cgroup": False, "disk_free_bytes": 3_000_000_000}),
+            (
+                WorkerState.DRAINED,
+                {
+                    "cgroup": True, "disk_free_bytes": 42_000_000_000, "memory_peak_bytes": 700_000_000,
+                    "memory_bytes": 300_000_000, "cpu_seconds": 5432.1,
+                },
+            ),
+            (WorkerState.GONE, {}),
+        )
+    ):  # fmt: skip
+        name = f"a-machine-with-a-rather-long-name-in-the-basement-{number}"
+        session.add(
+            Worker(
+                name=name, machine=name[:30], pid=4000 + number, queues=["light", "encode", "transcribe"], state=state,
+                heartbeat_at=now, started_at=now - timedelta(hours=5), facts=facts,
+            )
+        )  # fmt: skip
+    running, broken = (
+        session.scalars(select(Run).where(Run.recording_id == recordings[name].id)).one()
+        for name in ("processing", "failed")
+    )
+    at_work = next(stage for stage in running.stages if stage.stage == "transcode")
+    at_work.worker, at_work.started_at, at_work.attempt = name, now - timedelta(seconds=90), 2
+    at_work.cpu_seconds = 171.5
+    for chunk in (1, 2):
+        running.stages.append(StageRun(stage="transcode", position=2, chunk=chunk, state=StageState.QUEUED))
+    waiting = next(stage for stage in running.stages if stage.stage == "stills")
+    waiting.state = StageState.QUEUED
+    waiting.waits_for = "Waiting: not enough room on the worker's disk: 12 GB needed, 3 GB free."
+    failed = next(stage for stage in broken.stages if stage.stage == "transcode")
+    failed.error, failed.attempt, failed.failures = "The picture could not be encoded. Try again.", 3, 3
+    failed.started_at, failed.finished_at = now - timedelta(minutes=9), now - timedelta(minutes=2)
+    session.add(
+        FixityFinding(
+            key=keys.artefact(recordings["published"].id, running.id, "720p.mp4", 1), kind=FindingKind.ALTERED,
+            recording_id=recordings["published"].id, what="rendition 720p",
+        )
+    )  # fmt: skip
+    return {"running": str(running.id), "broken": str(broken.id)}
 
 
 def _left_alone(world: World) -> None:

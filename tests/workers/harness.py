@@ -41,7 +41,7 @@ class WorkerProcess:
     def __init__(self, settings: Settings, log: Path, queues: str = "") -> None:
         environment = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
         for name in ("database_url", "s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key", "secret_key", "data",
-                     "chunk_seconds", "caption_engine", "encode_threads", "worker_encode", "max_duration_seconds"):  # fmt: skip
+                     "chunk_seconds", "caption_engine", "encode_threads", "worker_encode", "machine_encode", "max_duration_seconds"):  # fmt: skip
             environment[PREFIX + name.upper()] = str(getattr(settings, name))
         self.log = log
         with log.open("ab") as output:

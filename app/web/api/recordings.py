@@ -82,14 +82,16 @@ RECORDING = component(
             ),
             "seconds_left": nullable(NUMBER),
             "stages": array(
-                thing({"name": STRING, "label": STRING, "state": STRING, "progress": NUMBER}),
+                thing({"name": STRING, "label": STRING, "state": STRING, "progress": NUMBER, "waiting": STRING}),
             ),
         },
         optional=("seconds_left", "stages"),
         note="`progress` runs from 0 to 1. `seconds_left` and `stages` are for those who may manage the recording. "
         "A link is null until there is something behind it. `sounds` names the tracks of sound that can be heard, the "
         "usual one first. `watchable_seconds` is how much can be watched while the picture is still being encoded, and "
-        "null once all of it can. `damage` says what of the uploaded file is missing.",
+        "null once all of it can. `damage` says what of the uploaded file is missing. "
+        "A stage's `waiting` says why workers could not take it up yet, "
+        "for example for want of room on their disk; it goes on by itself.",
     ),
 )
 SUMMARY = component(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 import uuid
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 #: How long the end of a stage is offered to a database that is away. After that another worker does the stage again.
 PATIENCE_SECONDS = 300
 BROKEN = "Something went wrong while the video was processed."
+
+#: What the machine has too little of at this moment: room on a disk, memory or processes. Nobody's fault, and it passes.
+_MACHINE_IS_SHORT = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN)
 
 #: Writes an end; True when it counted, False when a newer attempt has the stage.
 End = Callable[[Session], bool]
@@ -62,10 +66,8 @@ class Runner:
         fields = {name: given[name] for name in ("recording_id", "run_id", "stage", "chunk")}
         with logs.bind(**fields, attempt=attempt), self.pulse.holding(held):
             began = time.monotonic()
-            with self.disk.folder() as scratch:
-                context = StageContext(core=self.core, scratch=scratch, disk=self.disk, held=held, **given)
-                with sandbox.metered() as meter:
-                    action, end = self._try(context, self.registry[workflow, stage.name])
+            with sandbox.metered() as meter:
+                action, end = self._try(held, given, self.registry[workflow, stage.name])
             held.ending = True
             counted = self._write(held, end, meter.cpu_seconds)
             seconds = round(time.monotonic() - began, 3)
@@ -79,12 +81,12 @@ class Runner:
             if not counted and self._is_superseded(held):
                 self.on_superseded()
 
-    def _try(self, context: StageContext, code: Callable[[StageContext], Result]) -> tuple[str, End]:
+    def _try(self, held: Held, given: dict[str, Any], code: Callable[[StageContext], Result]) -> tuple[str, End]:
         """Call the code. Returns what came of it, in a word, and how it is written down."""
-        held = context.held
         named = (held.stage_run_id, held.attempt)
         try:
-            result = code(context)
+            with self.disk.folder() as scratch:
+                result = code(StageContext(core=self.core, scratch=scratch, disk=self.disk, held=held, **given))
         except (StopStageError, sandbox.Cancelled):
             return _stopped(held)
         except SkipStageError as reason:
@@ -96,6 +98,8 @@ class Runner:
         except (Unavailable, *DATABASE_AWAY) as error:
             logs.event(log, "a service is away", logging.WARNING, code=type(error).__name__)
             return "away", _failure(held, "A service that is needed did not answer.", "unavailable", transient=True)
+        except sandbox.NoRoom as error:
+            return _short(held, error.code)
         except NotFound:
             return "failed", _failure(held, "A file that is needed is not kept any more.", "file-missing", final=True)
         except sandbox.SandboxError as error:
@@ -105,6 +109,8 @@ class Runner:
             log.warning("a stage failed", exc_info=error)
             return "failed", _failure(held, str(error), error.code)
         except Exception as error:  # the edge: whatever it was, the ledger must hear of it
+            if isinstance(error, OSError) and error.errno in _MACHINE_IS_SHORT:
+                return _short(held, errno.errorcode[error.errno])
             log.error("a stage broke", exc_info=error)
             return "failed", _failure(held, BROKEN, "broken")
         return "succeeded", lambda session: stage_runs.finish(
@@ -139,6 +145,13 @@ def _failure(held: Held, sentence: str, code: str, *, final: bool = False, trans
     return lambda session: stage_runs.fail(
         session, held.stage_run_id, held.attempt, sentence, code, final=final, transient=transient
     )
+
+
+def _short(held: Held, code: str) -> tuple[str, End]:
+    """How a stage ends for which the machine had no room."""
+    logs.event(log, "the machine is short of room", logging.WARNING, code=code)
+    sentence = "The worker's machine has too little room on its disk or in memory."
+    return "away", _failure(held, sentence, "no-room", transient=True)
 
 
 def _stopped(held: Held) -> tuple[str, End]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,6 +88,9 @@ def test_a_stage_that_does_its_work(bench: Bench) -> None:
         (StageFailedError("It did not work."), "queued", 1),
         (ZeroDivisionError("secret words"), "queued", 1),
         (sandbox.Failed(1, "of a file"), "queued", 1),
+        (sandbox.NoRoom(), "queued", 0),
+        (OSError(errno.ENOSPC, "No space left on device"), "queued", 0),
+        (OSError(errno.EACCES, "secret words"), "queued", 1),
         (NotFound(), "failed", 1),
         (RejectedMedia("No video.", code="not-a-video"), "failed", 0),
         (SkipStageError("Nothing to do."), "skipped", 0),
@@ -98,6 +102,15 @@ def test_a_stage_that_does_not(bench: Bench, error: Exception, state: str, failu
     assert found[2]
     assert "secret" not in found[2]
     assert bench.given_up == 0
+
+
+def test_a_disk_without_room_for_a_folder_uses_up_no_retry(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("workers.scratch.tempfile.mkdtemp", full)
+        assert bench.do(lambda context: Result())[:2] == ("queued", 0)
 
 
 def test_a_stage_that_runs_over_its_time_is_stopped_and_tried_again(bench: Bench) -> None:

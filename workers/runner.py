@@ -19,15 +19,13 @@ from app.domain import stage_runs
 from app.errors import NotFound, RejectedMedia, Unavailable, VignetteError
 from app.media import sandbox
 from app.pipeline.workflows import WORKFLOWS
-from workers.context import Result, SkipStageError, StageContext, StopStageError
+from workers.context import PATIENCE_SECONDS, Result, SkipStageError, StageContext, StopStageError
 from workers.pulse import DATABASE_AWAY, Held, Pulse
 from workers.registry import Registry
 from workers.scratch import Scratch
 
 log = logging.getLogger(__name__)
 
-#: How long the end of a stage is offered to a database that is away. After that another worker does the stage again.
-PATIENCE_SECONDS = 300
 BROKEN = "Something went wrong while the video was processed."
 
 #: What the machine has too little of at this moment: room on a disk, memory or processes. Nobody's fault, and it passes.

@@ -6,6 +6,7 @@ import errno
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -19,6 +20,7 @@ from app.domain.stage_runs import Made
 from app.errors import NotFound, RejectedMedia, Unavailable
 from app.media import sandbox
 from app.pipeline.spec import Workflow
+from app.storage.s3 import Storage, Stored
 from tests.workers.conftest import PLAN, add_recording
 from workers.context import Result, SkipStageError, StageContext, StageFailedError
 from workers.pulse import Pulse
@@ -123,6 +125,29 @@ def test_a_stage_that_runs_over_its_time_is_stopped_and_tried_again(bench: Bench
         raise AssertionError("nobody stopped it")
 
     assert bench.do(code) == ("queued", 1, "Processing took longer than is allowed.")
+
+
+def test_what_is_made_is_kept_while_storage_restarts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, tries = Storage.put_file, []
+
+    def restarting(self: Storage, *given: Any) -> Stored:
+        tries.append(given)
+        if len(tries) == 1:
+            raise Unavailable("Storage does not answer.")
+        return put(self, *given)
+
+    def code(context: StageContext) -> Result:
+        (context.scratch / "poster").write_bytes(b"jpeg")
+        return Result(
+            plan=PLAN,
+            artefacts=[
+                context.keep(ArtefactKind.POSTER, "", context.scratch / "poster", "poster.jpg", "image/jpeg", {})
+            ],
+        )
+
+    monkeypatch.setattr(Storage, "put_file", restarting)
+    assert bench.do(code) == ("succeeded", 0, "")
+    assert len(tries) == 2
 
 
 def test_storage_that_goes_away_at_the_very_end_leaves_nothing_half_done(bench: Bench) -> None:

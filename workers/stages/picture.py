@@ -30,9 +30,8 @@ def transcode(context: StageContext) -> Result:
     )
     objects = {}
     for rung, file in files.items():
-        context.check()
         key = keys.chunk(context.recording_id, context.run_id, context.chunk, rung, context.attempt)
-        stored = context.core.storage.put_file(key, file, "video/mp4")
+        stored = context.store(key, file, "video/mp4")
         objects[rung] = {"key": key, "sha256": stored.sha256}
     return Result(outputs={"objects": objects})
 

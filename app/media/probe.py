@@ -22,7 +22,8 @@ MAX_PIXELS = (
     20_000_000  # above 5.3K, the largest picture of action cameras; a decoder needs some 1.5 bytes x 20 frames of it
 )
 LARGEST_GAP_SECONDS = 3600  # two frames further apart than this are broken times, not a slow recording
-READING = sandbox.Limits(wall_seconds=900, cpu_seconds=600, memory_bytes=3 << 30, file_bytes=1 << 20)
+# The largest picture takes a gigabyte; an index that unpacks to more is no film's.
+READING = sandbox.Limits(wall_seconds=900, cpu_seconds=600, memory_bytes=1400 << 20, file_bytes=1 << 20)
 
 # Signals that no file can bring about: the kernel sends the first when memory is short. A file that is refused is erased,
 # so what happens to a machine must never look like a refusal.

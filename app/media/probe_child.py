@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 
 FIRST_FRAMES = 12  # enough for a soft telecine pattern (5 frames) to show itself
 PACKETS_TO_FIRST_FRAME = 300
+SAMPLE_RATES = (4_000, 768_000)  # outside of it a header is broken, and a resampler would work for hours
 RATE_WINDOW_SECONDS = 4  # a segment's length, roughly
 SEEK_POINTS = (0.25, 0.5, 0.9)
 
@@ -181,7 +182,16 @@ def inspect(config: dict[str, Any]) -> dict[str, Any]:
         grid = _grid(walk.times)
         last, first = max(walk.times), min(walk.times)
         duration = last + (grid["median"] or walk.last_duration)
-        if duration > config["max_seconds"]:
+        tracks = [
+            stream
+            for stream in container.streams.audio
+            if stream.codec_context is not None
+            and stream.index in walk.sound
+            and stream.codec_context.channels
+            and SAMPLE_RATES[0] <= stream.codec_context.sample_rate <= SAMPLE_RATES[1]
+        ]
+        sounds = max((walk.sound[stream.index][1] for stream in tracks), default=0.0)
+        if max(duration, sounds) > config["max_seconds"]:  # the picture would stand for as long as there is sound
             raise Refusal("too-long")
         frame = _middle_frame(config, video.index, start + duration / 2)
         frames = [*walk.frames, *([frame] if frame else [])]
@@ -231,8 +241,7 @@ def inspect(config: dict[str, Any]) -> dict[str, Any]:
                     "first": walk.sound[stream.index][0],
                     "end": walk.sound[stream.index][1],
                 }
-                for stream in container.streams.audio
-                if stream.codec_context is not None and stream.index in walk.sound and stream.codec_context.channels
+                for stream in tracks
             ],
         }
 

@@ -134,6 +134,41 @@ def test_a_worker_that_froze_inside_a_transaction_holds_nobody_up(
         db.engine.dispose()
 
 
+def test_a_job_that_its_living_worker_has_lost_is_given_out_again(
+    session: Session, small: Workflow, recording: Recording
+) -> None:
+    run = runs.start(session, recording, small.name)
+    look = row(session, run, "look")
+
+    def statuses() -> list[str]:
+        return list(session.scalars(text("SELECT status::text FROM procrastinate_jobs")))
+
+    def lose() -> None:
+        """The job counts as taken by a worker that gives signs of life, since a minute ago."""
+        session.execute(
+            text(
+                "WITH w AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id) "
+                "UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM w)"
+            )
+        )
+        session.execute(text("UPDATE procrastinate_events SET at = now() - interval '1 minute'"))
+
+    lose()
+    stage_runs.recover(session, 15)
+    assert statuses() == ["todo"], "nobody has begun the stage"
+    lose()
+    attempt = stage_runs.begin(session, look.id, "w")
+    assert attempt
+    stage_runs.recover(session, 15)
+    assert statuses() == ["doing"], "the stage is at work"
+    stage_runs.fail(session, look.id, attempt, "It broke.", "broken", final=True)
+    stage_runs.recover(session, 15)
+    assert statuses() == ["doing"], "the worker may be about to write the job's end"
+    stale(session)
+    stage_runs.recover(session, 15)
+    assert statuses() == ["todo"], "it has ended long ago"
+
+
 def stale(session: Session) -> None:
     """Let a minute pass since every sign of life."""
     session.flush()

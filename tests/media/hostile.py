@@ -128,7 +128,7 @@ class Workshop:
         argv += also
         if "-c:v" not in options:
             argv += ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
-        subprocess.run([*argv, *options, str(path)], check=True, timeout=60)
+        subprocess.run([*argv, *options, str(path)], check=True, timeout=120)
         data = path.read_bytes()
         path.unlink()
         return data

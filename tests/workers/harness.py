@@ -89,9 +89,13 @@ class WorkerProcess:
 def children(pid: int) -> list[int]:
     """Process ids of all that a process has started, near and far."""
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return []  # it has ended meanwhile
+    for task in tasks:
         try:
-            near = [int(child) for child in task.read_text().split()]
+            near = [int(child) for child in (task / "children").read_text().split()]
         except (FileNotFoundError, ProcessLookupError):
             continue
         for child in near:

@@ -40,6 +40,7 @@ def upkeep(core: Core) -> None:
     with core.session() as guard:
         if not guard.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}):
             return
+        guard.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))  # it only stands guard meanwhile
         _close_viewings(core)
         _purge(core)
         _drop_stale_uploads(core)

@@ -25,7 +25,7 @@ from app.media import sandbox
 from app.pipeline.spec import Stage
 from app.pipeline.workflows import WORKFLOWS
 from workers import machine
-from workers.context import Result, SkipStageError, StageContext, StopStageError
+from workers.context import PATIENCE_SECONDS, Result, SkipStageError, StageContext, StopStageError
 from workers.pulse import DATABASE_AWAY, Held, Pulse
 from workers.registry import Registry
 from workers.room import Need, NoRoomError, need
@@ -33,11 +33,13 @@ from workers.scratch import Scratch, in_words
 
 log = logging.getLogger(__name__)
 
-#: How long the end of a stage is offered to a database that is away. After that another worker does the stage again.
-PATIENCE_SECONDS = 300
 #: After this long a worker comes by again for a stage that this machine had no room for.
 ROOM_SECONDS = 10
+FULL = "Waiting: the worker's disk is full."
 BROKEN = "Something went wrong while the video was processed."
+
+#: What the machine has too little of at this moment: room on a disk, memory or processes. Nobody's fault, and it passes.
+_MACHINE_IS_SHORT = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN)
 
 #: Writes an end; True when it counted, False when a newer attempt has the stage.
 End = Callable[[Session], bool]
@@ -68,6 +70,15 @@ class Runner:
                 logs.event(log, "no room for a stage", run_id=run_id, stage=stage.name, code=reason.code)
                 with self.core.session() as session:
                     stage_runs.postpone(session, stage_run_id, str(reason), after_seconds=ROOM_SECONDS)
+                return
+            except OSError as error:
+                if error.errno not in _MACHINE_IS_SHORT:
+                    raise
+                logs.event(
+                    log, "no room for a stage", logging.WARNING, run_id=run_id, code=errno.errorcode[error.errno]
+                )
+                with self.core.session() as session:
+                    stage_runs.postpone(session, stage_run_id, FULL, after_seconds=ROOM_SECONDS)
                 return
             self._take_up(stage_run_id, scratch)
 
@@ -148,12 +159,11 @@ class Runner:
         except NoRoomError as reason:
             sentence = str(reason)
             return "no room", lambda session: stage_runs.put_back(session, *named, sentence, after_seconds=ROOM_SECONDS)
-        except sandbox.DiskFull as error:
-            log.warning("the disk is full", exc_info=error)
-            return "away", _failure(held, str(error), error.code, transient=True)
         except (Unavailable, *DATABASE_AWAY) as error:
             logs.event(log, "a service is away", logging.WARNING, code=type(error).__name__)
             return "away", _failure(held, "A service that is needed did not answer.", "unavailable", transient=True)
+        except sandbox.NoRoom as error:
+            return _short(held, error.code)
         except NotFound:
             return "failed", _failure(held, "A file that is needed is not kept any more.", "file-missing", final=True)
         except sandbox.SandboxError as error:
@@ -162,14 +172,9 @@ class Runner:
         except VignetteError as error:
             log.warning("a stage failed", exc_info=error)
             return "failed", _failure(held, str(error), error.code)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                log.warning("the disk is full", exc_info=error)
-                full = sandbox.DiskFull()
-                return "away", _failure(held, str(full), full.code, transient=True)
-            log.error("a stage broke", exc_info=error)
-            return "failed", _failure(held, BROKEN, "broken")
         except Exception as error:  # the edge: whatever it was, the ledger must hear of it
+            if isinstance(error, OSError) and error.errno in _MACHINE_IS_SHORT:
+                return _short(held, errno.errorcode[error.errno])
             log.error("a stage broke", exc_info=error)
             return "failed", _failure(held, BROKEN, "broken")
         return "succeeded", lambda session: stage_runs.finish(
@@ -204,6 +209,13 @@ def _failure(held: Held, sentence: str, code: str, *, final: bool = False, trans
     return lambda session: stage_runs.fail(
         session, held.stage_run_id, held.attempt, sentence, code, final=final, transient=transient
     )
+
+
+def _short(held: Held, code: str) -> tuple[str, End]:
+    """How a stage ends for which the machine had no room."""
+    logs.event(log, "the machine is short of room", logging.WARNING, code=code)
+    sentence = "The worker's machine has too little room on its disk or in memory."
+    return "away", _failure(held, sentence, "no-room", transient=True)
 
 
 def _stopped(held: Held) -> tuple[str, End]:

@@ -43,6 +43,9 @@ log = logging.getLogger(__name__)
 
 #: Exit status of a worker that others have given up (EX_TEMPFAIL of sysexits.h).
 GIVEN_UP = 75
+#: A worker that stands still inside a transaction (its machine froze, its line is cut) loses its locks after this long:
+#: others could neither take its stages nor even look for lost ones. More than any single change of a stage takes.
+IDLE_SECONDS = 30
 _AWAY = (*DATABASE_AWAY, procrastinate.exceptions.ConnectorException, psycopg.Error)
 
 
@@ -78,7 +81,7 @@ def run_worker(
         Misconfigured: bubblewrap is required, and does not work here.
     """
     sandbox.behave(sandbox.Manners(settings.worker_nice, settings.worker_ionice, settings.bubblewrap))
-    worker = Worker(build_core(settings), tuple(queues or QUEUES), timings, registry)
+    worker = Worker(build_core(settings, idle_seconds=IDLE_SECONDS), tuple(queues or QUEUES), timings, registry)
     return asyncio.run(worker.main())
 
 

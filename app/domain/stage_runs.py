@@ -271,7 +271,7 @@ def recover(session: Session, stalled_seconds: float) -> int:
     """
     if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _SWEEPER_LOCK}):
         return 0
-    session.execute(_RETRY_STALLED_JOBS, {"seconds": stalled_seconds})
+    session.execute(_RETRY_STALLED_JOBS, {"seconds": stalled_seconds, "task": runs.TASK})
     lost = session.execute(_LOST_STAGES, {"seconds": stalled_seconds}).all()
     for run_id in sorted({run_id for _, run_id in lost}):
         run = runs.locked(session, run_id)
@@ -291,7 +291,17 @@ _RETRY_STALLED_JOBS = text("""
     SELECT procrastinate_retry_job_v2(job.id, now(), NULL, NULL, NULL)
     FROM (
         SELECT j.id FROM procrastinate_jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
-        WHERE j.status = 'doing' AND (w.id IS NULL OR w.last_heartbeat < now() - make_interval(secs => :seconds))
+        WHERE j.status = 'doing' AND (
+            w.id IS NULL OR w.last_heartbeat < now() - make_interval(secs => :seconds)
+            -- its worker lives but has lost it: the database restarted just when the job's end was to be written
+            OR j.task_name = :task AND NOT EXISTS (
+                SELECT 1 FROM stage_runs s WHERE s.id::text = j.args ->> 'stage_run_id' AND (
+                    s.state = 'running' OR s.heartbeat_at > clock_timestamp() - make_interval(secs => :seconds))
+            ) AND NOT EXISTS (
+                SELECT 1 FROM procrastinate_events e
+                WHERE e.job_id = j.id AND e.type = 'started' AND e.at > now() - make_interval(secs => :seconds)
+            )
+        )
         FOR UPDATE OF j SKIP LOCKED
     ) AS job
 """)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,7 +23,12 @@ DEMUXERS = (
 SEEKING_DEMUXERS = ("mov", "matroska")
 MAX_PIXELS = 36_000_000  # 8K (7680 x 4320) and a little; a decoder needs some 1.5 bytes x 20 frames of it
 LARGEST_GAP_SECONDS = 3600  # two frames further apart than this are broken times, not a slow recording
-READING = sandbox.Limits(wall_seconds=900, cpu_seconds=600, memory_bytes=3 << 30, file_bytes=1 << 20)
+# The largest picture takes a gigabyte; an index that unpacks to more is no film's.
+READING = sandbox.Limits(wall_seconds=900, cpu_seconds=600, memory_bytes=1400 << 20, file_bytes=1 << 20)
+
+# Signals that no file can bring about: the kernel sends the first when memory is short. A file that is refused is erased,
+# so what happens to a machine must never look like a refusal.
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _CHILD = Path(__file__).with_name("probe_child.py")
 _TRANSFERS = {16: "pq", 18: "hlg"}  # ITU-T H.273 table 3: SMPTE ST 2084 and ARIB STD-B67
@@ -121,7 +127,8 @@ def probe(
     Raises:
         RejectedMedia: the file cannot become a recording; `code` is a key of `sniff.SENTENCES`.
         sandbox.Cancelled: `cancelled` said so.
-        sandbox.Failed: the prober itself could not run.
+        sandbox.Failed: the prober itself could not run, or was ended from outside.
+        sandbox.NoRoom: the disk is full.
     """
     size = sniff.check(source)
     fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
@@ -143,8 +150,8 @@ def probe(
     except sandbox.LimitExceeded as error:
         raise sniff.rejected("too-complex") from error
     except sandbox.Failed as error:
-        if error.returncode > 0:
-            raise  # our own program could not run: that is no fault of the file
+        if error.returncode > 0 or -error.returncode in _FROM_OUTSIDE:
+            raise  # our own program could not run, or was ended: that is no fault of the file
         raise sniff.rejected("undecodable") from error
     finally:
         os.close(fd)

@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 
 FIRST_FRAMES = 12  # enough for a soft telecine pattern (5 frames) to show itself
 PACKETS_TO_FIRST_FRAME = 300
+SAMPLE_RATES = (4_000, 768_000)  # outside of it a header is broken, and a resampler would work for hours
 RATE_WINDOW_SECONDS = 4  # a segment's length, roughly
 SEEK_POINTS = (0.25, 0.5, 0.9)
 
@@ -192,7 +193,9 @@ def inspect(config: dict[str, Any]) -> dict[str, Any]:
         grid = _grid(walk.times)
         last, first = max(walk.times), min(walk.times)
         duration = last + (grid["median"] or walk.last_duration)
-        if duration > config["max_seconds"]:
+        heard = _sounds(container, walk)
+        sounds = max((sound["end"] for sound in heard), default=0.0)
+        if max(duration, sounds) > config["max_seconds"]:  # the picture would stand for as long as there is sound
             raise Refusal("too-long")
         frame = _middle_frame(config, video.index, start + duration / 2)
         frames = [*walk.frames, *([frame] if frame else [])]
@@ -233,7 +236,7 @@ def inspect(config: dict[str, Any]) -> dict[str, Any]:
                 "bit_rate": walk.bytes * 8 / max(duration - first, 0.001),
                 "peak_bit_rate": walk.peak_bit_rate(),
             },
-            "audio": _sounds(container, walk),
+            "audio": heard,
         }
 
 
@@ -299,7 +302,10 @@ def _sounds(container: InputContainer, walk: _Walk) -> list[dict[str, Any]]:
             "end": walk.sound[stream.index][1],
         }
         for stream in container.streams.audio
-        if stream.codec_context is not None and stream.index in walk.sound and stream.codec_context.channels
+        if stream.codec_context is not None
+        and stream.index in walk.sound
+        and stream.codec_context.channels
+        and SAMPLE_RATES[0] <= stream.codec_context.sample_rate <= SAMPLE_RATES[1]
     ]
 
 

@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -33,8 +34,10 @@ _POLL_SECONDS = 0.1
 _LAST_MOMENT_SECONDS = 2
 _OUT_OF_MEMORY = ("Cannot allocate memory", "MemoryError", "bad_alloc", "std::length_error", "failed to map segment")
 
-_NO_SPACE = "No space left on device"  # ENOSPC
 _FILE_TOO_LARGE = "File too large"  # EFBIG, from programs that ignore SIGXFSZ
+# At the end of a line that is not indented: those are the tags of the file, in which anything may be written.
+_NO_ROOM = re.compile(r"^\S.*(No space left on device|Disk quota exceeded)\W*$", re.MULTILINE)
+_STOOD_STILL_SECONDS = 5.0
 
 # What a dynamically linked program needs to start and to count its processors. Nothing here is ours or a person's.
 _SYSTEM_READABLE = (
@@ -141,10 +144,10 @@ class LimitExceeded(SandboxError):
         self.which = which
 
 
-class DiskFull(SandboxError):
-    """The disk was full. Trying again later may help: others may have made room."""
+class NoRoom(SandboxError):
+    """The disk of the scratch folder was full: the machine's fault, and it may pass."""
 
-    code = "disk-full"
+    code = "no-room"
 
     def __init__(self, stderr_tail: str = "") -> None:
         super().__init__("The worker's disk became full. This goes on when there is room.", stderr_tail=stderr_tail)
@@ -204,7 +207,7 @@ def run(
         env: variables added to the few that every program gets.
 
     Raises:
-        Cancelled, LimitExceeded, Failed: see there.
+        Cancelled, LimitExceeded, NoRoom, Failed: see there.
         ValueError: the scratch folder is not empty, or the program is not named by an absolute path.
     """
     if not Path(argv[0]).is_absolute():
@@ -297,8 +300,8 @@ def _raise_for(completed: Completed) -> None:
         raise LimitExceeded("cpu", tail)
     if status == -signal.SIGXFSZ or _FILE_TOO_LARGE in tail:
         raise LimitExceeded("file", tail)
-    if _NO_SPACE in tail:
-        raise DiskFull(tail)
+    if _NO_ROOM.search(tail):
+        raise NoRoom(tail)
     if any(sign in tail for sign in _OUT_OF_MEMORY):
         raise LimitExceeded("memory", tail)
     raise Failed(status, tail)
@@ -336,7 +339,7 @@ class _Child:
         self, deadline: float, on_line: Callable[[str], None] | None, cancelled: Callable[[], bool] | None
     ) -> None:
         """Read until it ends. Raises `Cancelled` or `LimitExceeded('wall')`; the caller then calls `end`."""
-        asked = time.monotonic()
+        asked = looked = time.monotonic()
         with selectors.DefaultSelector() as selector:
             for pipe in (self._process.stdout, self._process.stderr):
                 assert pipe is not None  # noqa: S101  (both were asked for as pipes)
@@ -344,6 +347,9 @@ class _Child:
                 selector.register(pipe, selectors.EVENT_READ)
             while True:
                 now = time.monotonic()
+                if now - looked > _STOOD_STILL_SECONDS:
+                    deadline += now - looked  # the machine or this process was frozen: that is no fault of the program
+                looked = now
                 if cancelled is not None and now - asked >= _POLL_SECONDS:
                     asked = now
                     if cancelled():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -274,6 +275,21 @@ def test_a_prober_that_cannot_run_is_not_the_files_fault(
 ) -> None:
     monkeypatch.setattr(probing, "_CHILD", tmp_path / "missing.py")
     with pytest.raises(sandbox.Failed):
+        look(talk, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "refusal"), [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGSEGV, True)]
+)
+def test_a_prober_that_is_killed_is_not_the_files_fault_but_one_that_crashes_is(
+    number: int, refusal: bool, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = tmp_path / "child.py"
+    child.write_text(f"import os; os.kill(os.getpid(), {int(number)})")
+    monkeypatch.setattr(probing, "_CHILD", child)
+    real = sandbox.run
+    monkeypatch.setattr(sandbox, "run", lambda argv, **given: real(argv, **given, readable=(child,)))
+    with pytest.raises(RejectedMedia if refusal else sandbox.Failed):
         look(talk, tmp_path)
 
 

@@ -171,6 +171,34 @@ def test_failure_carries_the_end_of_the_log(tmp_path: Path) -> None:
     assert "last words" in str(caught.value)
 
 
+def test_a_full_disk_is_told_from_a_file_that_talks_of_one(tmp_path: Path) -> None:
+    with pytest.raises(sandbox.NoRoom):
+        run(python("raise OSError(28, 'No space left on device')"), scratch=tmp_path / "a")
+    for words in ("    title : No space left on device", "No space left on device, he said"):
+        with pytest.raises(sandbox.Failed):
+            run(python("import sys; sys.exit(sys.argv[1])", words), scratch=tmp_path / words[-3:].strip())
+
+
+def test_time_in_which_the_machine_stood_still_is_not_the_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asked = time.monotonic, []
+
+    def cancelled() -> bool:
+        asked.append(1)
+        return False
+
+    # an hour passes between two looks, once the program is at work
+    monkeypatch.setattr(sandbox.time, "monotonic", lambda: clock() + (3600 if len(asked) > 1 else 0))
+    done = run(
+        python("import time; time.sleep(0.5)"),
+        scratch=tmp_path / "s",
+        limits=Limits(wall_seconds=60),
+        cancelled=cancelled,
+    )
+    assert done.returncode == 0
+
+
 def _kernel_confines() -> bool:
     import ctypes
 

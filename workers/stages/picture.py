@@ -41,9 +41,8 @@ def transcode(context: StageContext) -> Result:
     )
     objects = {}
     for rung, file in files.items():
-        context.check()
         key = keys.chunk(context.recording_id, context.run_id, context.chunk, rung, context.attempt)
-        stored = context.core.storage.put_file(key, file, "video/mp4")
+        stored = context.store(key, file, "video/mp4")
         with file.open("rb") as opened:
             index = fmp4.index(opened)
         objects[rung] = {"key": key, "sha256": stored.sha256, "size": stored.size, "index": index.to_json()}

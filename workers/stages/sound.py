@@ -36,7 +36,7 @@ def first(context: StageContext) -> Result:
     # The last fragment is cut off where the whole has more: left out, all segments are those of the whole.
     index = replace(index, fragments=index.fragments[:-1])
     key = keys.chunk(context.recording_id, context.run_id, 0, "sound", context.attempt)
-    stored = context.core.storage.put_file(key, heard, "audio/mp4")
+    stored = context.store(key, heard, "audio/mp4")
     piece = {"key": key, "sha256": stored.sha256, "size": stored.size, "index": index.to_json()}
     return Result(outputs={"piece": piece})
 

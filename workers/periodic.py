@@ -14,7 +14,7 @@ from app.core import Core
 from app.db.recordings import Recording, RecordingState, Upload, UploadState
 from app.db.runs import Run
 from app.db.sign_in import IdempotencyKey, LoginFailure, OneTimeLink, WebSession
-from app.domain import viewings
+from app.domain import replacing, viewings
 from app.domain.runs import UNFINISHED
 from app.storage import keys
 from workers.tidy import tidy
@@ -43,6 +43,7 @@ def upkeep(core: Core) -> None:
         _purge(core)
         _drop_stale_uploads(core)
         _tidy_ended(core)
+        _remove_retired(core)
 
 
 def unfinished(core: Core, run_ids: Collection[UUID]) -> set[UUID]:
@@ -102,3 +103,16 @@ def _tidy_ended(core: Core) -> None:
     for recording_id in ids:
         if removed := tidy(core, recording_id):
             logs.event(log, "late objects removed", recording_id=recording_id, count=removed)
+
+
+def _remove_retired(core: Core) -> None:
+    """What was replaced, and no player holds a playlist of any more. A row goes only after its object."""
+    while True:
+        with core.session() as session:
+            rows = replacing.over(session, clock.now())
+            for row in rows:
+                core.storage.delete(row.key)
+                session.delete(row)
+        if not rows:
+            return
+        logs.event(log, "replaced objects removed", count=len(rows))

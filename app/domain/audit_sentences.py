@@ -32,6 +32,7 @@ SENTENCES: dict[str, str] = {
     "upload:complete": "finished an upload",
     "upload:cancel": "cancelled an upload",
     "processing:retry": "had a recording processed again",
+    "processing:again": "had a ready recording processed again",
     "processing:cancel": "stopped the processing of a recording",
     # sharing
     "grant:give": "shared",

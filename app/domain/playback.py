@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app import clock
 from app.captions import webvtt
-from app.db.recordings import Artefact, ArtefactKind, Chapter
+from app.db.recordings import Artefact, ArtefactKind, Chapter, RetiredObject
 from app.errors import NotFound
 from app.media import playlists
 from app.media.fmp4 import Index
@@ -45,18 +46,49 @@ def artefact(session: Session, recording_id: uuid.UUID, kind: ArtefactKind, name
     return found
 
 
-def media(session: Session, recording_id: uuid.UUID, name: str) -> Artefact:
-    """The rendition of that name, or the separate sound: one query.
+def media(session: Session, recording_id: uuid.UUID, name: str, version: str = "") -> Artefact | RetiredObject:
+    """The rendition of that name, or the separate sound: one query, unless it was replaced.
+
+    Args:
+        version: as a playlist names it. Its byte ranges fit this object only, so another one is never given instead.
 
     Raises:
-        NotFound: there is no such rendition (yet).
+        NotFound: there is no such rendition (yet, or any more).
     """
-    if name == AUDIO:
-        return artefact(session, recording_id, ArtefactKind.AUDIO)
-    return artefact(session, recording_id, ArtefactKind.RENDITION, name)
+    kind, name = (ArtefactKind.AUDIO, "") if name == AUDIO else (ArtefactKind.RENDITION, name)
+    query = select(Artefact).where(Artefact.recording_id == recording_id, Artefact.kind == kind, Artefact.name == name)
+    found: Artefact | RetiredObject | None = session.scalar(query)
+    if found is None or (version and _version(found) != version):
+        found = _retired(session, recording_id, kind, name, version)
+    if found is None:
+        raise NotFound
+    return found
 
 
-def _index(row: Artefact) -> Index:
+def _retired(
+    session: Session, recording_id: uuid.UUID, kind: ArtefactKind, name: str, version: str
+) -> RetiredObject | None:
+    """What had this name before: the newest one, or the one of this version. A player that began before it was replaced
+    goes on with it."""
+    query = select(RetiredObject).where(
+        RetiredObject.recording_id == recording_id, RetiredObject.kind == kind, RetiredObject.name == name,
+        RetiredObject.until > clock.now(),
+    )  # fmt: skip
+    rows = session.scalars(query.order_by(RetiredObject.until.desc()))
+    return next((row for row in rows if not version or _version(row) == version), None)
+
+
+def _version(row: Artefact | RetiredObject) -> str:
+    """Tells an object apart from the one that replaces it."""
+    return row.sha256[:16]
+
+
+def _address(name: str, row: Artefact | RetiredObject) -> str:
+    """Where the bytes are, relative to the playlists."""
+    return f"media/{name}.mp4?v={_version(row)}"
+
+
+def _index(row: Artefact | RetiredObject) -> Index:
     """The segment index that is kept with a rendition."""
     return Index.from_json({field.name: row.detail[field.name] for field in fields(Index)})
 
@@ -111,7 +143,8 @@ def media_playlist(session: Session, recording_id: uuid.UUID, name: str) -> str:
     Raises:
         NotFound: there is no such rendition (yet).
     """
-    return playlists.media(_index(media(session, recording_id, name)), lambda segment: f"media/{name}.mp4")
+    row = media(session, recording_id, name)
+    return playlists.media(_index(row), lambda segment: _address(name, row))
 
 
 def iframe_playlist(session: Session, recording_id: uuid.UUID, name: str) -> str:
@@ -120,8 +153,10 @@ def iframe_playlist(session: Session, recording_id: uuid.UUID, name: str) -> str
     Raises:
         NotFound: there is no such rendition (yet).
     """
-    row = artefact(session, recording_id, ArtefactKind.RENDITION, name)
-    return playlists.iframes(_index(row), lambda segment: f"media/{name}.mp4")
+    if name == AUDIO:
+        raise NotFound
+    row = media(session, recording_id, name)
+    return playlists.iframes(_index(row), lambda segment: _address(name, row))
 
 
 def storyboard(session: Session, recording_id: uuid.UUID, image: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from app import clock
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState
 from app.db.runs import Run, RunState, StageRun, StageState
+from app.domain import replacing
 from app.domain.queue import defer
 from app.errors import Conflict
 from app.pipeline import ledger
@@ -28,17 +29,30 @@ from app.pipeline.workflows import ERASE, INGEST, WORKFLOWS
 TASK = "vignette.stage"
 UNFINISHED = (RunState.RUNNING, RunState.CANCELLING)
 CANCELLED_CODE = "cancelled"
+#: Recordings in these states have something to watch, which a run replaces only when it has succeeded.
+KEPT_STATES = (RecordingState.READY, RecordingState.WITHDRAWN)
 
 
 # -- what people ask for -----------------------------------------------------------------------------------------------
 
 
 def start(
-    session: Session, recording: Recording, workflow: str = INGEST.name, requested_by_id: uuid.UUID | None = None
+    session: Session,
+    recording: Recording,
+    workflow: str = INGEST.name,
+    requested_by_id: uuid.UUID | None = None,
+    *,
+    priority: int = 0,
+    plan: Mapping[str, Any] | None = None,
 ) -> Run:
     """Send a recording through a workflow: the run, its stages and the first jobs come with the caller's commit.
 
-    The recording's `SOURCE` artefact must be there, except for erasing, which only a rejection begins.
+    The recording's `SOURCE` artefact must be there, except for erasing, which only a rejection begins. One that can be
+    watched stays as it is until the run has succeeded.
+
+    Args:
+        priority: of the run's jobs; higher ones go first, 0 is ordinary.
+        plan: what the stages of a workflow without a planner are to know.
 
     Raises:
         Conflict: it is being processed already, or there is no source.
@@ -53,6 +67,9 @@ def start(
         workflow=workflow,
         requested_by_id=requested_by_id,
         state=RunState.RUNNING,
+        priority=priority,
+        replaces=recording.state in KEPT_STATES and recording.watchable_at is not None,
+        plan=dict(plan or {}),
         created_at=clock.now(),  # not the transaction's: two runs that one makes have an order
     )
     session.add(run)
@@ -249,7 +266,7 @@ def add_rows(session: Session, run: Run, places: Sequence[ledger.Place]) -> None
 def wake(session: Session, run: Run, row: StageRun, *, after_seconds: int = 0) -> None:
     """Write the job that makes a worker take a queued stage up."""
     queue = WORKFLOWS[run.workflow].stage(row.stage).queue
-    defer(session, TASK, queue=queue, after_seconds=after_seconds, stage_run_id=str(row.id))
+    defer(session, TASK, queue=queue, priority=run.priority, after_seconds=after_seconds, stage_run_id=str(row.id))
 
 
 def advance(session: Session, run: Run, stages: Sequence[StageRun]) -> None:
@@ -278,6 +295,9 @@ def _end(session: Session, run: Run, stages: Sequence[StageRun], outcome: RunSta
     if outcome == RunState.FAILED and not run.reason:
         run.reason = next((row.error for row in stages if row.state == StageState.FAILED and row.error), "")
     recording = session.get_one(Recording, run.recording_id, with_for_update=True)
+    if outcome == RunState.SUCCEEDED and run.replaces:
+        session.flush()
+        replacing.take_place(session, run, stages, recording)
     if recording.state != RecordingState.PROCESSING:
         return  # it was withdrawn meanwhile, or is ready and keeps what it had
     if outcome == RunState.SUCCEEDED and run.workflow == ERASE.name:

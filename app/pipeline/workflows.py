@@ -1,7 +1,7 @@
 """The workflows, as data. Code is bound to the stages' names in `workers.registry`.
 
-Facts that the plan of INGEST states: `source` (SHA-256 of the upload), `plan` (SHA-256 of how it is to be encoded),
-`captions` (engine, model and language), `audio`, `copy`, `encode`, `others` (true or false), `chunks` (a count).
+Facts that the plan of INGEST states: `source` (SHA-256 of the upload), `plan` and `sound` (SHA-256 of how picture and
+sound are to be encoded), `captions` (engine, model and language), `audio`, `copy`, `encode`, `others` (true or false), `chunks` (a count).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ INGEST = Workflow(
         Stage(name="probe", label="Checking the file", retries=2, timeout_seconds=_HOUR, weight=2),
         Stage(
             name="audio", label="Preparing the sound", needs=("probe",), makes=("audio",), queue="encode",
-            timeout_seconds=2 * _HOUR, when="audio", reads=("source", "plan"), weight=3,
+            timeout_seconds=2 * _HOUR, when="audio", reads=("source", "sound"), weight=3,
         ),
         # the copied top rung needs no encoding, so a recording that allows it can be watched within seconds
         Stage(
@@ -43,7 +43,7 @@ INGEST = Workflow(
         ),
         Stage(
             name="transcribe", label="Making the captions", needs=("audio",), makes=("words",), queue="transcribe",
-            timeout_seconds=12 * _HOUR, optional=True, when="audio", reads=("source", "plan", "captions"), weight=20,
+            timeout_seconds=12 * _HOUR, optional=True, when="audio", reads=("source", "sound", "captions"), weight=20,
         ),
         Stage(
             name="download", label="Making the file for download", needs=("audio", "copy", "join"),

@@ -12,7 +12,7 @@ from app.pipeline.spec import Stage, Workflow
 from app.pipeline.workflows import INGEST
 
 FACTS: dict[str, Any] = {
-    "source": "s", "plan": "p", "captions": "c", "audio": True, "copy": False, "encode": True, "others": True, "chunks": 3,
+    "source": "s", "plan": "p", "sound": "n", "captions": "c", "audio": True, "copy": False, "encode": True, "others": True, "chunks": 3,
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.db.recordings import ArtefactKind
-from app.domain.stage_runs import Made
+from app.domain.replacing import Made
 from app.media import encode, fmp4
 from app.media.join import join as join_files
 from app.media.ladder import Plan, Rung

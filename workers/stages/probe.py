@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.db.cases import Case
 from app.db.recordings import Artefact, ArtefactKind, Recording
+from app.domain import planning
 from app.media import ladder, probe
 from workers.context import Result, StageContext
 
@@ -30,15 +27,10 @@ def run(context: StageContext) -> Result:
     plan = ladder.plan(found, chunk_seconds=settings.chunk_seconds, threads=threads)
     media = plan.to_json()
     with context.core.session() as session:
-        glossary = session.scalar(
-            select(Case.glossary)
-            .join(Recording, Recording.case_id == Case.id)
-            .where(Recording.id == context.recording_id)
-        )
+        glossary = planning.glossary_of(session, context.recording_id)
     facts = {
         "source": sha256,
-        "plan": _digest(media),
-        "captions": _digest([settings.caption_engine, settings.caption_model, settings.caption_language, glossary]),
+        **planning.digests(media, settings, glossary),
         "audio": plan.sound is not None,
         "copy": plan.copied is not None,
         "encode": bool(plan.encoded),
@@ -58,7 +50,3 @@ def run(context: StageContext) -> Result:
         row.sha256 = sha256  # an upload in parts knows the digests of its parts only
 
     return Result(plan={"facts": facts, "media": media, "probe": found.to_json()}, apply=apply)
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

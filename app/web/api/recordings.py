@@ -11,7 +11,7 @@ from app import clock
 from app.access import Action, policy
 from app.db import db
 from app.db.recordings import Recording, RecordingState
-from app.domain import grants, looks, paging, recordings, standing
+from app.domain import grants, looks, paging, recordings, reprocessing, standing
 from app.errors import Invalid
 from app.web import guard, links, listing
 from app.web.api import grants as shared
@@ -225,6 +225,19 @@ def restore(recording: Recording) -> Any:
     """Undo a withdrawal."""
     recordings.restore(db.session(), guard.actor(), recording)
     return _state_answer(recording)
+
+
+@bp.post("/<uuid:recording_id>/reprocess")
+@guard.on(Action.RECORDING_EDIT, Recording)
+@describe(
+    "Process it again, behind other work: only what is stale is done; it can be watched meanwhile",
+    responses={202: STATE_ONLY},
+    tags=TAGS,
+)
+def reprocess(recording: Recording) -> Any:
+    """Process again."""
+    reprocessing.again(db.session(), guard.actor(), recording)
+    return _state_answer(recording), 202
 
 
 @bp.get("/<uuid:recording_id>/grants")

@@ -16,7 +16,7 @@ from flask import Blueprint, Response, jsonify, redirect, request
 
 from app.access import Action
 from app.db import db
-from app.db.recordings import Artefact, ArtefactKind, Recording
+from app.db.recordings import Artefact, ArtefactKind, Recording, RetiredObject
 from app.domain import playback, viewings
 from app.web import doors, guard, ranges
 
@@ -61,8 +61,8 @@ def iframe_playlist(recording: Recording, name: str) -> Response:
 
 @_route("media/<name>.mp4", "media")
 def media(recording: Recording, name: str) -> Response:
-    """The bytes of one rendition, or of the sound."""
-    found = playback.media(db.session(), recording.id, name)
+    """The bytes of one rendition, or of the sound; `v` is the version that a playlist was written for."""
+    found = playback.media(db.session(), recording.id, name, request.args.get("v", ""))
     if guard.actor().kind != "person":  # a page of ours sends positions; of frames and tokens the bytes have to tell
         _played(recording)
     return deliver(found)
@@ -115,7 +115,7 @@ def _played(recording: Recording) -> None:
 # -- bytes -------------------------------------------------------------------------------------------------------------
 
 
-def deliver(artefact: Artefact) -> Response:
+def deliver(artefact: Artefact | RetiredObject) -> Response:
     """Answer with the bytes of a stored object, or with an address for them."""
     head = request.method == "HEAD"
     # a program that follows a redirect takes its token along, and S3 refuses a signed address with another proof beside

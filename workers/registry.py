@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from workers.context import Result, StageContext
-from workers.stages import download, picture, probe, sound, stills, tidying, transcribe
+from workers.stages import download, peaks, picture, poster, probe, sound, stills, tidying, transcribe
 
 StageCode = Callable[[StageContext], Result]
 #: (workflow, stage) -> code.
@@ -21,6 +21,9 @@ STAGES: Registry = {
     ("ingest", "stills"): stills.run,
     ("ingest", "transcribe"): transcribe.run,
     ("ingest", "download"): download.run,
+    ("ingest", "poster"): poster.run,
+    ("ingest", "peaks"): peaks.run,
     ("ingest", "finish"): tidying.finish,
     ("erase", "erase"): tidying.erase,
+    ("poster", "choose"): poster.choose,
 }

@@ -33,6 +33,8 @@ SENTENCES: dict[str, str] = {
     "upload:cancel": "cancelled an upload",
     "processing:retry": "had a recording processed again",
     "processing:again": "had a ready recording processed again",
+    "poster:choose": "chose the poster of a recording",
+    "poster:forget": "went back to the automatic poster of a recording",
     "processing:cancel": "stopped the processing of a recording",
     # sharing
     "grant:give": "shared",

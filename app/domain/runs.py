@@ -23,7 +23,7 @@ from app.domain.queue import defer
 from app.errors import Conflict
 from app.pipeline import ledger
 from app.pipeline.spec import Workflow
-from app.pipeline.workflows import ERASE, INGEST, WORKFLOWS
+from app.pipeline.workflows import ERASE, INGEST, WITHOUT_SOURCE, WORKFLOWS
 
 #: Name of the task that runs one stage; its only argument is `stage_run_id`.
 TASK = "vignette.stage"
@@ -47,7 +47,7 @@ def start(
 ) -> Run:
     """Send a recording through a workflow: the run, its stages and the first jobs come with the caller's commit.
 
-    The recording's `SOURCE` artefact must be there, except for erasing, which only a rejection begins. One that can be
+    The recording's `SOURCE` artefact must be there where the workflow reads it. A recording that can be
     watched stays as it is until the run has succeeded.
 
     Args:
@@ -60,7 +60,7 @@ def start(
     session.flush()
     session.execute(select(Recording.id).where(Recording.id == recording.id).with_for_update())
     _check_free(session, recording.id)
-    if workflow != ERASE.name:
+    if workflow not in WITHOUT_SOURCE:
         _check_source(session, recording.id)
     run = Run(
         recording_id=recording.id,
@@ -121,7 +121,7 @@ def retry(session: Session, run: Run) -> None:
         raise Conflict("This recording was rejected or withdrawn, or waits for another file.")
     _check_free(session, run.recording_id)
     workflow = WORKFLOWS[run.workflow]
-    if run.workflow != ERASE.name:
+    if run.workflow not in WITHOUT_SOURCE:
         _check_source(session, run.recording_id)
     run.state, run.reason, run.reason_code, run.finished_at = RunState.RUNNING, "", "", None
     _reopen(session, run, workflow)

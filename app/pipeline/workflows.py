@@ -38,7 +38,7 @@ INGEST = Workflow(
             timeout_seconds=2 * _HOUR, when="others", reads=("source", "plan"), weight=2,
         ),
         Stage(
-            name="stills", label="Making the preview pictures", needs=("copy", "join", "join_others"), makes=("poster", "storyboard"),
+            name="stills", label="Making the preview pictures", needs=("copy", "join", "join_others"), makes=("storyboard",),
             timeout_seconds=_HOUR, optional=True, reads=("source", "plan"), weight=2,
         ),
         Stage(
@@ -50,7 +50,16 @@ INGEST = Workflow(
             makes=("download",), timeout_seconds=_HOUR, reads=("source", "plan"), weight=1,
         ),
         Stage(
-            name="finish", label="Tidying up", needs=("join_others", "stills", "transcribe", "download"),
+            name="poster", label="Choosing the poster", needs=("copy", "join", "join_others"), makes=("poster",),
+            timeout_seconds=_HOUR, optional=True, reads=("source", "plan"), weight=1,
+        ),
+        Stage(
+            name="peaks", label="Drawing the sound", needs=("audio",), makes=("peaks",),
+            timeout_seconds=_HOUR, optional=True, when="audio", reads=("source", "sound"), weight=1,
+        ),
+        Stage(
+            name="finish", label="Tidying up",
+            needs=("join_others", "stills", "transcribe", "download", "poster", "peaks"),
             retries=20, weight=0.5,
         ),
     ),
@@ -59,4 +68,13 @@ INGEST = Workflow(
 #: Removes every object of a recording: what is left of a file that was rejected.
 ERASE = Workflow("erase", stages=(Stage(name="erase", label="Removing the file", retries=20),))
 
-WORKFLOWS: dict[str, Workflow] = {workflow.name: workflow for workflow in (INGEST, ERASE)}
+#: Makes the still that a person chose.
+POSTER = Workflow(
+    "poster",
+    stages=(Stage(name="choose", label="Making the poster", makes=("poster",), timeout_seconds=600),),
+)
+
+#: Workflows that do not read the uploaded file.
+WITHOUT_SOURCE = frozenset({ERASE.name, POSTER.name})
+
+WORKFLOWS: dict[str, Workflow] = {workflow.name: workflow for workflow in (INGEST, ERASE, POSTER)}

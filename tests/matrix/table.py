@@ -192,6 +192,7 @@ def _playback() -> list[Surface]:
         ask("poster", "poster")
         ask("storyboard", "storyboard")
         ask("storyboard_image", "storyboard")
+        ask("peaks", "peaks")
     return found
 
 
@@ -214,6 +215,9 @@ SURFACES: tuple[Surface, ...] = (
     _post("recordings.edit", "recording:edit", form={"title": "Changed"}),
     Surface("recordings.edit_chapters", "recording:edit"),
     _post("recordings.edit_chapters", "recording:edit", form={"chapters": "0:01 One"}),
+    Surface("posters.choose", "recording:edit"),
+    _post("posters.choose", "recording:edit", form={"choice": "moment", "second": "0:01"}),
+    Surface("posters.candidate", "recording:edit", values={"number": "0"}, needs="candidate-0"),
     Surface("recordings.delete", "recording:edit"),
     _post("recordings.delete", "recording:edit"),
     _post("recordings.retry", "recording:edit", core=True),
@@ -248,6 +252,7 @@ SURFACES: tuple[Surface, ...] = (
         json={"until": "2090-01-01"},
     ),
     _post("api_recordings.reprocess", "recording:edit"),
+    _post("api_recordings.choose_poster", "recording:edit", "PUT", json={"seconds": 1}),
     _post("api_recordings.publish", "recording:publish"),
     _post("api_recordings.unpublish", "recording:publish"),
     _post("api_recordings.withdraw", "recording:publish"),

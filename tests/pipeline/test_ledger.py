@@ -162,7 +162,8 @@ def test_after_the_probe_sound_and_every_chunk_start_at_once() -> None:
 
 def test_captions_and_stills_that_fail_do_not_keep_a_video_from_being_ready() -> None:
     ok = dict.fromkeys(["probe", "audio", "transcode", "join", "join_others", "download"], ledger.SUCCEEDED)
-    moves = run_to(INGEST, FACTS, **ok, copy=ledger.SKIPPED, stills=ledger.FAILED, transcribe=ledger.FAILED)
+    bad = dict.fromkeys(["stills", "transcribe", "poster", "peaks"], ledger.FAILED)
+    moves = run_to(INGEST, FACTS, **ok, **bad, copy=ledger.SKIPPED)
     assert moves.queue == [("finish", 0)]
     assert not moves.broken
 
@@ -193,7 +194,7 @@ def test_a_new_caption_model_reruns_the_captions_only() -> None:
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"transcribe", "finish"}
     have = ledger.reuse(INGEST, after, frozenset(before.values()))
-    assert have.reused == {"audio", "copy", "join", "join_others", "stills", "download"}
+    assert have.reused == {"audio", "copy", "join", "join_others", "stills", "download", "poster", "peaks"}
     assert have.needless == {"transcode"}
 
 

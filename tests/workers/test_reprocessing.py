@@ -21,7 +21,7 @@ from app.db import db
 from app.db.people import Role
 from app.db.recordings import Artefact, Recording, RecordingState, RetiredObject
 from app.db.runs import Run, RunState, StageRun, StageState
-from app.domain import fixity, recordings, reprocessing, runs
+from app.domain import fixity, posters, recordings, reprocessing, runs
 from app.errors import Conflict
 from app.media import ladder
 from app.pipeline.spec import Workflow
@@ -49,7 +49,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_video(tmp_path_factory.mktemp("video") / "video.mp4", seconds=4, size="640x480", rate=5)
+    return make_video(tmp_path_factory.mktemp("video") / "video.mp4", seconds=2, size="640x480", rate=5)
 
 
 class Bench:
@@ -104,6 +104,9 @@ class Bench:
         assert answer.status_code == status, path
         return answer.text if answer.mimetype.endswith("mpegurl") else ""
 
+    def poster(self) -> bytes:
+        return self.browser.get(f"/recordings/{self.recording_id}/poster.jpg").data
+
     def rungs(self) -> list[str]:
         return [line for line in self.get("master.m3u8").splitlines() if line and not line.startswith("#")]
 
@@ -137,8 +140,15 @@ def raised(name: str) -> Workflow:
 def test_only_what_is_stale_is_done_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bench.stale() == ()
     before = bench.rungs()
-    monkeypatch.setitem(WORKFLOWS, "ingest", raised("stills"))
-    assert bench.stale() == ("Making the preview pictures",)
+    automatic = bench.poster()
+    bench.ask(lambda session: posters.choose(session, SYSTEM, bench.recording(session), 1.0))
+    assert bench.poster() == automatic
+    bench.work()
+    chosen = bench.poster()
+    assert chosen != automatic
+    assert bench.stale() == (), "what a person chose is nobody's to renew"
+    monkeypatch.setitem(WORKFLOWS, "ingest", raised("poster"))
+    assert bench.stale() == ("Choosing the poster",)
     run_id = bench.again()
     priorities = bench.ask(lambda session: session.scalars(text("SELECT priority FROM procrastinate_jobs")).all())
     assert priorities[-1] < 0, "it goes behind what somebody waits for"
@@ -147,10 +157,13 @@ def test_only_what_is_stale_is_done_again(bench: Bench, monkeypatch: pytest.Monk
     seen: list[list[str]] = []
     bench.work(between=lambda: seen.append(bench.rungs()))
     assert seen == [before] * len(seen)
-    assert bench.ran(run_id) == {"probe", "stills", "transcribe", "finish"}, (
+    assert bench.ran(run_id) == {"probe", "poster", "transcribe", "finish"}, (
         "captions wait for a model, so they are tried"
     )
     assert bench.stale() == ()
+    assert bench.poster() == chosen
+    bench.ask(lambda session: posters.forget(session, SYSTEM, bench.recording(session)))
+    assert bench.poster() == automatic
     # another number of threads or length of chunks is no reason
     settings = replace(bench.core.settings, chunk_seconds=60, encode_threads=2)
     assert bench.ask(lambda s: reprocessing.stale_among(s, settings, [bench.recording(s)])) == []

@@ -17,7 +17,7 @@ from flask import Blueprint, Response, jsonify, redirect, request
 from app.access import Action
 from app.db import db
 from app.db.recordings import Artefact, ArtefactKind, Recording, RetiredObject
-from app.domain import playback, viewings
+from app.domain import playback, posters, viewings
 from app.web import doors, guard, ranges
 
 bp = Blueprint("playback", __name__)
@@ -91,7 +91,13 @@ def chapters(recording: Recording) -> Response:
 @_route("poster.jpg", "poster")
 def poster(recording: Recording) -> Response:
     """The still that stands for the recording."""
-    return deliver(playback.artefact(db.session(), recording.id, ArtefactKind.POSTER))
+    return deliver(posters.current(db.session(), recording.id))
+
+
+@_route("peaks.json", "peaks")
+def peaks(recording: Recording) -> Response:
+    """The shape of the sound, for editors that draw it."""
+    return _whole(playback.artefact(db.session(), recording.id, ArtefactKind.PEAKS), "application/json")
 
 
 @_route("storyboard.json", "storyboard")

@@ -100,13 +100,16 @@ def _frame_rate(index: Index) -> Fraction:
 
 
 def _in_order(variants: Sequence[playlists.Variant]) -> list[playlists.Variant]:
-    """The one to start with first, then from small to large."""
+    """The one to start with first, then from small to large; AV1 after what every player can decode."""
 
     def short_edge(variant: playlists.Variant) -> int:
         return min(variant.index.width, variant.index.height)
 
-    rising = sorted(variants, key=lambda variant: (short_edge(variant), variant.name))
-    start = min(rising, key=lambda variant: abs(short_edge(variant) - START_SHORT_EDGE))
+    def is_av1(variant: playlists.Variant) -> bool:
+        return variant.index.codecs.startswith("av01")
+
+    rising = sorted(variants, key=lambda variant: (is_av1(variant), short_edge(variant), variant.name))
+    start = min(rising, key=lambda variant: (is_av1(variant), abs(short_edge(variant) - START_SHORT_EDGE)))
     return [start, *(variant for variant in rising if variant is not start)]
 
 

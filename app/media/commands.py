@@ -13,7 +13,9 @@ from typing import Any
 import ffmpeg
 import imageio_ffmpeg
 
-from app.media.ladder import Chunk, Plan
+from app.media.av1 import PRESET as AV1_PRESET
+from app.media.av1 import SUFFIX as AV1_SUFFIX
+from app.media.ladder import Chunk, Plan, Rung
 from app.media.loudness import Correction
 from app.media.peaks import RATE as SHAPE_RATE
 from app.media.probe import DEMUXERS, MAX_PIXELS
@@ -125,15 +127,7 @@ def chunk(fd: int, plan: Plan, part: Chunk) -> list[str]:
             shown.output(
                 rung_file(rung.name),
                 format="mp4",
-                vcodec="libx264",
-                preset="veryfast",
-                crf=rung.crf,
-                maxrate=f"{rung.maxrate}k",
-                bufsize=f"{2 * rung.maxrate}k",
-                g=plan.gop,
-                keyint_min=plan.gop,
-                sc_threshold=0,  # keyframes only where the plan puts them, in all rungs alike
-                threads=plan.threads,  # pinned: the output depends on it, and a redone chunk must be the same
+                **(_av1(plan, rung) if rung.name.endswith(AV1_SUFFIX) else _h264(plan, rung)),
                 fps_mode="passthrough",  # the fps filter has set the times; nothing may add or drop frames after it
                 output_ts_offset=_seconds(start),
                 movflags=_VIDEO_FRAGMENTS,
@@ -142,6 +136,33 @@ def chunk(fd: int, plan: Plan, part: Chunk) -> list[str]:
             )
         )
     return _compile(*outputs, program=_program(threads=plan.threads, progress=True))
+
+
+def _h264(plan: Plan, rung: Rung) -> dict[str, Any]:
+    return {
+        "vcodec": "libx264",
+        "preset": "veryfast",
+        "crf": rung.crf,
+        "maxrate": f"{rung.maxrate}k",
+        "bufsize": f"{2 * rung.maxrate}k",
+        "g": plan.gop,
+        "keyint_min": plan.gop,
+        "sc_threshold": 0,  # keyframes only where the plan puts them, in all rungs alike
+        "threads": plan.threads,  # pinned: the output depends on it, and a redone chunk must be the same
+    }
+
+
+def _av1(plan: Plan, rung: Rung) -> dict[str, Any]:
+    return {
+        "vcodec": "libsvtav1",
+        "preset": AV1_PRESET,
+        "crf": rung.crf,
+        "maxrate": f"{rung.maxrate}k",
+        "bufsize": f"{2 * rung.maxrate}k",
+        "g": plan.gop,
+        # scd: keyframes only where the plan puts them; irefresh-type: groups of pictures that stand alone; lp: pinned
+        "svtav1-params": f"scd=0:irefresh-type=2:lp={plan.threads}",
+    }
 
 
 def _standard_colours(picture: Any, hdr: str | None) -> Any:

@@ -74,7 +74,25 @@ POSTER = Workflow(
     stages=(Stage(name="choose", label="Making the poster", makes=("poster",), timeout_seconds=600),),
 )
 
+#: The pictures a second time, in AV1. Facts are those of INGEST.
+AV1 = Workflow(
+    "av1",
+    planner="plan",
+    stages=(
+        Stage(name="plan", label="Planning the smaller files", weight=1),
+        Stage(
+            name="transcode", label="Converting the picture to AV1", needs=("plan",), queue="encode",
+            timeout_seconds=6 * _HOUR, per_chunk=True, reads=("source", "plan"), weight=90,
+        ),
+        Stage(
+            name="join", label="Putting the smaller files together", needs=("transcode",), makes=("rendition",),
+            timeout_seconds=2 * _HOUR, reads=("source", "plan"), weight=3,
+        ),
+        Stage(name="finish", label="Tidying up", needs=("join",), retries=20, weight=1),
+    ),
+)  # fmt: skip
+
 #: Workflows that do not read the uploaded file.
 WITHOUT_SOURCE = frozenset({ERASE.name, POSTER.name})
 
-WORKFLOWS: dict[str, Workflow] = {workflow.name: workflow for workflow in (INGEST, ERASE, POSTER)}
+WORKFLOWS: dict[str, Workflow] = {workflow.name: workflow for workflow in (INGEST, ERASE, POSTER, AV1)}

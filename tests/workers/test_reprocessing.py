@@ -244,6 +244,41 @@ def test_what_fails_or_is_cancelled_takes_nothing_away_and_can_be_tried_again(
     assert bench.ask(lambda session: session.scalars(twice).all()) == []
 
 
+def test_av1_comes_later_beside_what_every_player_can_decode(bench: Bench) -> None:
+    before = bench.rungs()
+    upkeep(bench.core)
+    bench.work()
+    assert bench.rungs() == before, "it is off unless it is switched on"
+    bench.core = replace(bench.core, settings=replace(bench.core.settings, av1="on"))
+    upkeep(bench.core)
+    upkeep(bench.core)
+    assert (
+        bench.ask(
+            lambda session: session.scalar(text("SELECT priority FROM procrastinate_jobs ORDER BY id DESC LIMIT 1"))
+        )
+        < 0
+    )
+    bench.work(between=lambda: bench.get("360p.m3u8"))
+    assert bench.rungs() == [*before, "360p-av1.m3u8", "480p-av1.m3u8"]
+    master = bench.get("master.m3u8")
+    assert master.index('CODECS="avc1') < master.index('CODECS="av01.0.')
+    bench.get(media_line(bench.get("480p-av1.m3u8")), 206, Range="bytes=0-99")
+    states = select(Run.workflow, Run.state).order_by(Run.created_at)
+    both = [("ingest", RunState.SUCCEEDED), ("av1", RunState.SUCCEEDED)]
+    assert [tuple(row) for row in bench.ask(lambda session: session.execute(states).all())] == both
+    upkeep(bench.core)
+    assert bench.ask(lambda session: len(session.execute(states).all())) == 2, "once is enough"
+    # processing again leaves them alone, and the next time round takes them over
+    bench.again()
+    bench.work()
+    assert len(bench.rungs()) == 4
+    upkeep(bench.core)
+    bench.work()
+    newest = bench.ask(lambda session: session.scalars(select(Run.id).order_by(Run.created_at.desc()).limit(1)).one())
+    assert bench.ran(newest) == {"plan", "finish"}
+    assert len(bench.rungs()) == 4
+
+
 def test_what_is_not_ready_is_tried_again_and_not_processed_again(core: Core) -> None:
     with core.session() as session:
         recording = World(session).recording(state=RecordingState.FAILED)

@@ -27,6 +27,7 @@ _ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+")
 Delivery = Literal["auto", "redirect", "proxy"]
 CaptionEngine = Literal["faster-whisper", "openai-whisper", "none"]
 Brand = Literal["plain", "nhs", "organisation"]
+Av1 = Literal["off", "on"]
 SecondFactor = Literal["required", "optional"]
 DiskTurn = Literal["idle", "low", "normal"]
 Bubblewrap = Literal["auto", "off", "required"]
@@ -75,6 +76,9 @@ class Settings:
     max_duration_seconds: int = _setting(6 * 3600, "longest recording accepted, in seconds")
     chunk_seconds: int = _setting(60, "length of one unit of encoding, in seconds")
     encode_threads: int = _setting(0, "threads of one encoding process; 0: the number of cores, at most 4")
+    av1: Av1 = _setting(
+        "off", "on: ready recordings also get their pictures in AV1, behind all other work; off: H.264 only"
+    )
     worker_encode: int = _setting(1, "encoding jobs that one worker process runs at once")
     worker_transcribe: int = _setting(1, "captioning jobs that one worker process runs at once")
     worker_light: int = _setting(2, "short jobs that one worker process runs at once")

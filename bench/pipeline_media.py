@@ -60,7 +60,10 @@ def _subject(source: Path, scratch: Path, threads: int, chunk_seconds: float) ->
     lowest = made[plan.lowest.name]
     step(
         "stills",
-        lambda: (encode.poster(lowest, plan, scratch / "work"), encode.storyboard(lowest, plan, scratch / "work")),
+        lambda: (
+            encode.make_posters(lowest, lowest, plan, scratch / "work"),
+            encode.storyboard(lowest, plan, scratch / "work"),
+        ),
     )
     step("plain file", lambda: encode.mux_mp4(made[plan.plain.name], sound[0], scratch / "work"))
     if sound[0] is not None:

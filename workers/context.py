@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 from app import logs
 from app.core import Core
 from app.db.recordings import Artefact, ArtefactKind
-from app.db.runs import StageRun
-from app.domain.stage_runs import Made
+from app.db.runs import Run, StageRun
+from app.domain import replacing
+from app.domain.replacing import Made
 from app.errors import NotFound, Unavailable, VignetteError
 from app.media.ladder import Plan
 from app.storage import keys
@@ -106,12 +107,9 @@ class StageContext:
             key, size, sha256 = row.key, row.size, row.sha256
         return self.disk.source(self.core.storage, self.run_id, key, size, sha256, self.check)
 
-    def find(self, session: Session, kind: ArtefactKind, name: str = "") -> Artefact:
-        """The recording's artefact of this kind and name. Raises `NotFound`."""
-        query = select(Artefact).where(
-            Artefact.recording_id == self.recording_id, Artefact.kind == kind, Artefact.name == name
-        )
-        found = session.scalar(query)
+    def find(self, session: Session, kind: ArtefactKind, name: str = "") -> Artefact | Made:
+        """The recording's artefact of this kind and name, as this run sees it. Raises `NotFound`."""
+        found = replacing.find(session, session.get_one(Run, self.run_id), kind, name)
         if found is None:
             raise NotFound
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from workers.context import Result, StageContext
-from workers.stages import download, picture, probe, sound, stills, tidying, transcribe
+from workers.stages import av1, download, peaks, picture, poster, probe, sound, stills, tidying, transcribe
 
 StageCode = Callable[[StageContext], Result]
 #: (workflow, stage) -> code.
@@ -23,6 +23,13 @@ STAGES: Registry = {
     ("ingest", "waves"): stills.waves,
     ("ingest", "transcribe"): transcribe.run,
     ("ingest", "download"): download.run,
+    ("ingest", "poster"): poster.run,
+    ("ingest", "peaks"): peaks.run,
     ("ingest", "finish"): tidying.finish,
+    ("av1", "plan"): av1.plan,
+    ("av1", "transcode"): av1.transcode,
+    ("av1", "join"): av1.join,
+    ("av1", "finish"): tidying.finish,
     ("erase", "erase"): tidying.erase,
+    ("poster", "choose"): poster.choose,
 }

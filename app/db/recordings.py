@@ -109,6 +109,7 @@ class ArtefactKind(enum.StrEnum):
     STORYBOARD = "storyboard"
     CAPTIONS = "captions"
     WORDS = "words"
+    PEAKS = "peaks"
 
 
 class Artefact(WithId, Base):
@@ -134,6 +135,23 @@ class Artefact(WithId, Base):
     verified_at: Mapped[datetime | None]
 
     recording: Mapped[Recording] = relationship(back_populates="artefacts")
+
+
+class RetiredObject(WithId, Base):
+    """An object that was an artefact until another took its place. Players that were told of it may ask for it until
+    `until`; then it is removed. Columns are those of the artefact."""
+
+    __tablename__ = "retired_objects"
+
+    recording_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[ArtefactKind] = mapped_column(choice(ArtefactKind, "kind"))
+    name: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    key: Mapped[str] = mapped_column(String(300), unique=True)
+    media_type: Mapped[str] = mapped_column(String(100))
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    detail: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
+    until: Mapped[datetime] = mapped_column(index=True)
 
 
 class Chapter(WithId, Base):

@@ -38,8 +38,11 @@ class StageState(enum.StrEnum):
 
 
 class Run(WithId, Base):
-    """One passage of a recording through a workflow; at most one is unfinished per recording. Jobs of a run of higher
-    `priority` are taken up first; 0 is what runs begin with."""
+    """One passage of a recording through a workflow; at most one is unfinished per recording.
+
+    `priority` is that of its jobs: higher ones go first, 0 is ordinary. One that `replaces` keeps what it makes to itself
+    until it has succeeded, because there is something to watch already; then all of it takes its place at once.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -64,6 +67,7 @@ class Run(WithId, Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
     requested_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
+    replaces: Mapped[bool] = mapped_column(default=False, server_default="false")
 
     recording: Mapped[Recording] = relationship()
     stages: Mapped[list[StageRun]] = relationship(

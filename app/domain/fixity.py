@@ -20,9 +20,9 @@ from app import clock
 from app.access import SYSTEM
 from app.db.captions import CaptionTrack, CaptionVersion
 from app.db.fixity import FixityFinding
-from app.db.recordings import Artefact, Upload, UploadState
+from app.db.recordings import Artefact, RetiredObject, Upload, UploadState
 from app.db.runs import Run, RunState, StageRun, StageState
-from app.domain import audit
+from app.domain import audit, replacing
 from app.domain.runs import UNFINISHED
 from app.errors import NotFound, Unavailable
 from app.pipeline.workflows import ERASE
@@ -76,7 +76,10 @@ def named(session: Session) -> dict[str, Named]:
         select(Artefact.key, Artefact.size, Artefact.sha256).where(Artefact.recording_id.not_in(erasing))
     ):
         found[key] = Named(key, size, sha256, needed=True)
-    for item in (*_chunks(session, erasing), *_caption_versions(session, erasing), *_open_uploads(session)):
+    for item in (
+        *_chunks(session, erasing), *_staged(session, erasing), *_retired(session, erasing),
+        *_caption_versions(session, erasing), *_open_uploads(session),
+    ):  # fmt: skip
         found.setdefault(item.key, item)
     return found
 
@@ -96,6 +99,29 @@ def _chunks(session: Session, erasing: Select[uuid.UUID]) -> Iterator[Named]:
     for state, objects in session.execute(query):
         for item in objects.values():
             yield Named(item["key"], None, item["sha256"], needed=state == RunState.RUNNING)
+
+
+def _staged(session: Session, erasing: Select[uuid.UUID]) -> Iterator[Named]:
+    """What runs have made that is to replace what is there: as with chunks."""
+    query = (
+        select(Run.state, StageRun)
+        .join(Run, StageRun.run_id == Run.id)
+        .where(
+            Run.state != RunState.SUCCEEDED,
+            Run.recording_id.not_in(erasing),
+            StageRun.outputs.has_key(replacing.STAGED),
+        )
+    )
+    for state, row in session.execute(query):
+        for made in replacing.staged([row]):
+            yield Named(made.key, made.size, made.sha256, needed=state == RunState.RUNNING)
+
+
+def _retired(session: Session, erasing: Select[uuid.UUID]) -> Iterator[Named]:
+    """What was replaced and is kept for those who are watching."""
+    query = select(RetiredObject.key, RetiredObject.size, RetiredObject.sha256)
+    for key, size, sha256 in session.execute(query.where(RetiredObject.recording_id.not_in(erasing))):
+        yield Named(key, size, sha256, needed=False)
 
 
 def _caption_versions(session: Session, erasing: Select[uuid.UUID]) -> Iterator[Named]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, and_, exists, select
 from sqlalchemy.orm import Session
 
 from app.db.recordings import Artefact, ArtefactKind
@@ -18,6 +18,7 @@ from app.domain.runs import UNFINISHED
 from app.errors import NotFound
 from app.media.fmp4 import Index
 from app.media.playlists import Piece
+from app.pipeline.workflows import INGEST
 
 #: What the sound is called in addresses.
 SOUND = "audio"
@@ -105,4 +106,9 @@ def piece(session: Session, recording_id: uuid.UUID, name: str, number: int) -> 
 
 
 def _in_work(recording_id: uuid.UUID) -> ColumnElement[bool]:
-    return (Run.recording_id == recording_id) & Run.state.in_(UNFINISHED) & (StageRun.state == StageState.SUCCEEDED)
+    return and_(
+        Run.recording_id == recording_id,
+        Run.workflow == INGEST.name,
+        Run.state.in_(UNFINISHED),
+        StageRun.state == StageState.SUCCEEDED,
+    )

@@ -16,8 +16,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app import clock
 from app.captions import webvtt
-from app.db.recordings import Artefact, ArtefactKind, Chapter, Recording
+from app.db.recordings import Artefact, ArtefactKind, Chapter, Recording, RetiredObject
 from app.domain import growing
 from app.errors import NotFound
 from app.media import playlists
@@ -47,16 +48,24 @@ def artefact(session: Session, recording_id: uuid.UUID, kind: ArtefactKind, name
     return found
 
 
-def media(session: Session, recording_id: uuid.UUID, name: str) -> Artefact:
-    """The rendition of that name, or a track of sound: one query.
+def media(session: Session, recording_id: uuid.UUID, name: str, version: str = "") -> Artefact | RetiredObject:
+    """The rendition of that name, or a track of sound: one query, unless it was replaced.
+
+    Args:
+        version: as a playlist names it. Its byte ranges fit this object only, so another one is never given instead.
 
     Raises:
-        NotFound: there is no such rendition (yet).
+        NotFound: there is no such rendition (yet, or any more).
     """
     track = _track_of(name)
-    if track is not None:
-        return artefact(session, recording_id, ArtefactKind.AUDIO, track)
-    return artefact(session, recording_id, ArtefactKind.RENDITION, name)
+    kind, name = (ArtefactKind.RENDITION, name) if track is None else (ArtefactKind.AUDIO, track)
+    query = select(Artefact).where(Artefact.recording_id == recording_id, Artefact.kind == kind, Artefact.name == name)
+    found: Artefact | RetiredObject | None = session.scalar(query)
+    if found is None or (version and _version(found) != version):
+        found = _retired(session, recording_id, kind, name, version)
+    if found is None:
+        raise NotFound
+    return found
 
 
 def _track_of(name: str) -> str | None:
@@ -70,7 +79,30 @@ def _address_of(track: str) -> str:
     return f"{AUDIO}-{track}" if track else AUDIO
 
 
-def _index(row: Artefact) -> Index:
+def _retired(
+    session: Session, recording_id: uuid.UUID, kind: ArtefactKind, name: str, version: str
+) -> RetiredObject | None:
+    """What had this name before: the newest one, or the one of this version. A player that began before it was replaced
+    goes on with it."""
+    query = select(RetiredObject).where(
+        RetiredObject.recording_id == recording_id, RetiredObject.kind == kind, RetiredObject.name == name,
+        RetiredObject.until > clock.now(),
+    )  # fmt: skip
+    rows = session.scalars(query.order_by(RetiredObject.until.desc()))
+    return next((row for row in rows if not version or _version(row) == version), None)
+
+
+def _version(row: Artefact | RetiredObject) -> str:
+    """Tells an object apart from the one that replaces it."""
+    return row.sha256[:16]
+
+
+def _address(name: str, row: Artefact | RetiredObject) -> str:
+    """Where the bytes are, relative to the playlists."""
+    return f"media/{name}.mp4?v={_version(row)}"
+
+
+def _index(row: Artefact | RetiredObject) -> Index:
     """The segment index that is kept with a rendition."""
     return Index.from_json({field.name: row.detail[field.name] for field in fields(Index)})
 
@@ -82,13 +114,16 @@ def _frame_rate(index: Index) -> Fraction:
 
 
 def _in_order(variants: Sequence[playlists.Variant]) -> list[playlists.Variant]:
-    """The one to start with first, then from small to large."""
+    """The one to start with first, then from small to large; AV1 after what every player can decode."""
 
     def short_edge(variant: playlists.Variant) -> int:
         return min(variant.index.width, variant.index.height)
 
-    rising = sorted(variants, key=lambda variant: (short_edge(variant), variant.name))
-    start = min(rising, key=lambda variant: abs(short_edge(variant) - START_SHORT_EDGE))
+    def is_av1(variant: playlists.Variant) -> bool:
+        return variant.index.codecs.startswith("av01")
+
+    rising = sorted(variants, key=lambda variant: (is_av1(variant), short_edge(variant), variant.name))
+    start = min(rising, key=lambda variant: (is_av1(variant), abs(short_edge(variant) - START_SHORT_EDGE)))
     return [start, *(variant for variant in rising if variant is not start)]
 
 
@@ -158,7 +193,7 @@ def media_playlist(session: Session, recording_id: uuid.UUID, name: str) -> str:
         NotFound: there is no such rendition (yet).
     """
     try:
-        index = _index(media(session, recording_id, name))
+        row = media(session, recording_id, name)
     except NotFound:
         found = growing.of(session, recording_id)
         if found is None:
@@ -171,7 +206,7 @@ def media_playlist(session: Session, recording_id: uuid.UUID, name: str) -> str:
             raise
         return playlists.growing(pieces, lambda piece: f"media/{name}.mp4?chunk={piece.number}")
     open_end = _track_of(name) is not None and growing.is_growing(session, recording_id)
-    return playlists.media(index, lambda segment: f"media/{name}.mp4", growing=open_end)
+    return playlists.media(_index(row), lambda segment: _address(name, row), growing=open_end)
 
 
 def iframe_playlist(session: Session, recording_id: uuid.UUID, name: str) -> str:
@@ -180,15 +215,17 @@ def iframe_playlist(session: Session, recording_id: uuid.UUID, name: str) -> str
     Raises:
         NotFound: there is no such rendition (yet).
     """
+    if _track_of(name) is not None:
+        raise NotFound
     try:
-        row = artefact(session, recording_id, ArtefactKind.RENDITION, name)
+        row = media(session, recording_id, name)
     except NotFound:
         found = growing.of(session, recording_id)
         pieces = found.pieces(name) if found is not None else []
         if not pieces:
             raise
         return playlists.growing(pieces, lambda piece: f"media/{name}.mp4?chunk={piece.number}", iframes=True)
-    return playlists.iframes(_index(row), lambda segment: f"media/{name}.mp4")
+    return playlists.iframes(_index(row), lambda segment: _address(name, row))
 
 
 def storyboard(session: Session, recording_id: uuid.UUID, image: str) -> dict[str, Any]:

@@ -134,7 +134,9 @@ def restore(session: Session, actor: Actor, recording: Recording) -> None:
     if recording.state is not RecordingState.WITHDRAWN:
         raise Conflict("This recording is not withdrawn.")
     run = runs.latest(session, recording.id)
-    if run is not None and run.state in runs.UNFINISHED:
+    if run is not None and run.replaces:
+        recording.state = RecordingState.READY  # it was when the run began, and the run takes nothing away
+    elif run is not None and run.state in runs.UNFINISHED:
         recording.state = RecordingState.PROCESSING
     elif run is not None and run.state is not RunState.SUCCEEDED:
         recording.state, recording.reason, recording.reason_code = RecordingState.FAILED, run.reason, run.reason_code

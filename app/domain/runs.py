@@ -18,11 +18,12 @@ from sqlalchemy.orm import Session
 from app import clock
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState
 from app.db.runs import Run, RunState, StageRun, StageState
+from app.domain import replacing
 from app.domain.queue import defer
 from app.errors import Conflict
 from app.pipeline import ledger
 from app.pipeline.spec import Workflow
-from app.pipeline.workflows import ERASE, INGEST, WORKFLOWS
+from app.pipeline.workflows import ERASE, INGEST, WITHOUT_SOURCE, WORKFLOWS
 
 #: Name of the task that runs one stage; its only argument is `stage_run_id`.
 TASK = "vignette.stage"
@@ -30,6 +31,8 @@ UNFINISHED = (RunState.RUNNING, RunState.CANCELLING)
 CANCELLED_CODE = "cancelled"
 #: What a run's priority can be raised and lowered to; a job of a higher one is taken up first.
 PRIORITIES: dict[int, str] = {-10: "low", 0: "normal", 10: "high"}
+#: Recordings in these states have something to watch, which a run replaces only when it has succeeded.
+KEPT_STATES = (RecordingState.READY, RecordingState.WITHDRAWN)
 
 
 # -- what people ask for -----------------------------------------------------------------------------------------------
@@ -42,10 +45,16 @@ def start(
     requested_by_id: uuid.UUID | None = None,
     *,
     priority: int = 0,
+    plan: Mapping[str, Any] | None = None,
 ) -> Run:
     """Send a recording through a workflow: the run, its stages and the first jobs come with the caller's commit.
 
-    The recording's `SOURCE` artefact must be there, except for erasing, which only a rejection begins.
+    The recording's `SOURCE` artefact must be there where the workflow reads it. A recording that can be
+    watched stays as it is until the run has succeeded.
+
+    Args:
+        priority: of the run's jobs; higher ones go first, 0 is ordinary.
+        plan: what the stages of a workflow without a planner are to know.
 
     Raises:
         Conflict: it is being processed already, or there is no source.
@@ -53,7 +62,7 @@ def start(
     session.flush()
     session.execute(select(Recording.id).where(Recording.id == recording.id).with_for_update())
     _check_free(session, recording.id)
-    if workflow != ERASE.name:
+    if workflow not in WITHOUT_SOURCE:
         _check_source(session, recording.id)
     run = Run(
         recording_id=recording.id,
@@ -61,6 +70,8 @@ def start(
         requested_by_id=requested_by_id,
         state=RunState.RUNNING,
         priority=priority,
+        replaces=recording.state in KEPT_STATES and recording.watchable_at is not None,
+        plan=dict(plan or {}),
         created_at=clock.now(),  # not the transaction's: two runs that one makes have an order
     )
     session.add(run)
@@ -112,7 +123,7 @@ def retry(session: Session, run: Run) -> None:
         raise Conflict("This recording was rejected or withdrawn, or waits for another file.")
     _check_free(session, run.recording_id)
     workflow = WORKFLOWS[run.workflow]
-    if run.workflow != ERASE.name:
+    if run.workflow not in WITHOUT_SOURCE:
         _check_source(session, run.recording_id)
     run.state, run.reason, run.reason_code, run.finished_at = RunState.RUNNING, "", "", None
     _reopen(session, run, workflow)
@@ -332,6 +343,9 @@ def _end(session: Session, run: Run, stages: Sequence[StageRun], outcome: RunSta
     if outcome == RunState.FAILED and not run.reason:
         run.reason = next((row.error for row in stages if row.state == StageState.FAILED and row.error), "")
     recording = session.get_one(Recording, run.recording_id, with_for_update=True)
+    if outcome == RunState.SUCCEEDED and run.replaces:
+        session.flush()
+        replacing.take_place(session, run, stages, recording)
     if recording.state != RecordingState.PROCESSING:
         return  # it was withdrawn meanwhile, or is ready and keeps what it had
     if outcome == RunState.SUCCEEDED and run.workflow == ERASE.name:

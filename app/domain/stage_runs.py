@@ -6,17 +6,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.db.recordings import Artefact, ArtefactKind
+from app.db.recordings import Artefact, Recording
 from app.db.runs import Run, RunState, StageRun, StageState
-from app.domain import runs
+from app.domain import replacing, runs
+from app.domain.replacing import Made
 from app.pipeline import ledger
 from app.pipeline.workflows import WORKFLOWS
 
@@ -26,19 +25,6 @@ LONGEST_PAUSE_SECONDS = 60
 _SWEEPER_LOCK = 713706
 
 Word = Literal["go", "cancel", "superseded"]
-
-
-@dataclass(frozen=True)
-class Made:
-    """An object that a stage has stored and that stays: it becomes an artefact when the stage is finished."""
-
-    kind: ArtefactKind
-    name: str
-    key: str
-    media_type: str
-    size: int
-    sha256: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 def begin(session: Session, stage_run_id: uuid.UUID, worker: str) -> int | None:
@@ -141,7 +127,8 @@ def finish(
     plan: Mapping[str, Any] | None = None,
     apply: Callable[[Session], None] | None = None,
 ) -> bool:
-    """End a stage well: its artefacts, its outputs and the jobs of what comes next, all in this transaction.
+    """End a stage well: its artefacts, its outputs and the jobs of what comes next, all in this transaction. In a run that
+    replaces what is there, the artefacts wait for the run's end.
 
     Args:
         outputs: what later stages of the run read; JSON.
@@ -155,19 +142,36 @@ def finish(
     if found is None:
         return False
     run, stages, row = found
-    for made in artefacts:
-        _keep(session, run.recording_id, made)
+    if not run.replaces:
+        for made in artefacts:
+            replacing.keep(session, run.recording_id, made)
     row.state, row.progress, row.finished_at = StageState.SUCCEEDED, 1.0, clock.now()
     row.outputs = {**outputs, "kept": [made.key for made in artefacts]}
+    if run.replaces:
+        row.outputs[replacing.STAGED] = [made.to_json() for made in artefacts]
     if plan is not None:
         run.plan = dict(plan)
         stages = _expand(session, run)
     if apply is not None:
-        apply(session)
+        _apply(session, run, row, apply)
     session.flush()
     runs.note_watchable(session, run, stages)
     runs.advance(session, run, stages)
     return True
+
+
+def _apply(session: Session, run: Run, row: StageRun, apply: Callable[[Session], None]) -> None:
+    """Make the further changes of an end. What players go by stays as it is until the run has replaced the rest."""
+    if not run.replaces:
+        apply(session)
+        return
+    recording = session.get_one(Recording, run.recording_id)
+    before = {column: getattr(recording, column) for column in replacing.COLUMNS}
+    apply(session)
+    shown = {name: getattr(recording, name) for name, value in before.items() if getattr(recording, name) != value}
+    for name in shown:
+        setattr(recording, name, before[name])
+    row.outputs = {**row.outputs, replacing.SHOWN: shown}
 
 
 def skip(session: Session, stage_run_id: uuid.UUID, attempt: int, sentence: str) -> bool:
@@ -352,24 +356,6 @@ def _held(session: Session, stage_run_id: uuid.UUID, attempt: int) -> tuple[Run,
     return found
 
 
-def _keep(session: Session, recording_id: uuid.UUID, made: Made) -> None:
-    """Make an artefact of a stored object; it replaces the one of the same kind and name."""
-    values = {
-        "key": made.key,
-        "media_type": made.media_type,
-        "size": made.size,
-        "sha256": made.sha256,
-        "detail": dict(made.detail),
-        "created_at": clock.now(),
-    }
-    identity = {"recording_id": recording_id, "kind": made.kind, "name": made.name}
-    session.execute(
-        insert(Artefact)
-        .values(id=uuid.uuid4(), **identity, **values)
-        .on_conflict_do_update(index_elements=list(identity), set_=values)
-    )
-
-
 def _expand(session: Session, run: Run) -> list[StageRun]:
     """Add the rows of chunks now that the plan is known, and take over results that an earlier run has left."""
     workflow = WORKFLOWS[run.workflow]
@@ -389,7 +375,9 @@ def _expand(session: Session, run: Run) -> list[StageRun]:
             and row.stage in have.reused
             and ledger.wanted(workflow.stage(row.stage), known)
         ):
-            row.state, row.progress, row.outputs = StageState.SUCCEEDED, 1.0, done[prints[row.stage]]
+            row.state, row.progress = StageState.SUCCEEDED, 1.0
+            taken_over = done[prints[row.stage]]
+            row.outputs = {k: v for k, v in taken_over.items() if k not in (replacing.STAGED, replacing.SHOWN)}
         elif row.state == StageState.WAITING and row.stage in have.needless:
             row.state = StageState.SKIPPED
     runs.add_rows(session, run, places)

@@ -11,15 +11,18 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from app.media import commands, damage, loudness, sandbox, stills
+from app.media import commands, damage, loudness, posters, sandbox, stills
+from app.media import peaks as shape
 from app.media.ladder import Plan
 
 Progress = Callable[[float], None]
 Cancelled = Callable[[], bool]
 
 ENCODING = sandbox.Limits(wall_seconds=6 * 3600, cpu_seconds=24 * 3600)
+CANDIDATE_WIDTH = 320
 LIGHT = sandbox.Limits(wall_seconds=1800, cpu_seconds=1800)
 
 _FRAME = re.compile(r"frame=\s*(\d+)")
@@ -99,9 +102,44 @@ def pcm(audio_rendition: Path, scratch: Path, cancelled: Cancelled | None = None
     return _one(audio_rendition, scratch, "audio.wav", lambda fd: commands.pcm(fd, "audio.wav"), cancelled)
 
 
-def poster(rendition: Path, plan: Plan, scratch: Path, cancelled: Cancelled | None = None) -> Path:
-    """A JPEG of the rendition's size that stands for the recording."""
-    return _one(rendition, scratch, "poster.jpg", lambda fd: commands.poster(fd, plan, "poster.jpg"), cancelled)
+def peaks(audio_rendition: Path, scratch: Path, cancelled: Cancelled | None = None) -> Path:
+    """The shape of the sound as JSON; see `app.media.peaks`."""
+    samples = _one(audio_rendition, scratch, "samples", lambda fd: commands.peaks(fd, "samples"), cancelled)
+    target = samples.with_name("peaks.json")
+    shape.write(samples, target)
+    samples.unlink()
+    return target
+
+
+@dataclass(frozen=True)
+class Posters:
+    """The still that stands for the recording, and others to choose from: (second, JPEG file) each."""
+
+    poster: tuple[float, Path]
+    candidates: tuple[tuple[float, Path], ...]
+
+
+def make_posters(
+    lowest: Path, rendition: Path, plan: Plan, scratch: Path, cancelled: Cancelled | None = None
+) -> Posters:
+    """Stills of a rendition at the sharp, well lit keyframes that the lowest rendition shows; candidates are narrow."""
+    measured = posters.Measurements()
+    with _opened(lowest) as (fd,):
+        argv = commands.measure_keyframes(fd, posters.every(plan.duration_seconds))
+        _run(argv, scratch, (fd,), LIGHT, cancelled, measured.feed)
+    measured.close()
+    best, others = posters.choose(measured.frames, plan.duration_seconds)
+    wanted: list[tuple[float, str, int | None]] = [(best, "poster.jpg", None)]
+    wanted += [(second, f"candidate-{number}.jpg", CANDIDATE_WIDTH) for number, second in enumerate(others)]
+    with _opened(*[rendition] * len(wanted)) as fds:
+        folder, _ = _run(commands.stills(fds, wanted), scratch, fds, LIGHT, cancelled)
+    poster, *candidates = [(second, folder / name) for second, name, _ in wanted]
+    return Posters(poster, tuple(candidates))
+
+
+def still_at(rendition: Path, second: float, scratch: Path, cancelled: Cancelled | None = None) -> Path:
+    """A JPEG of the frame at a second of a rendition."""
+    return _one(rendition, scratch, "still.jpg", lambda fd: commands.still_at(fd, second, "still.jpg"), cancelled)
 
 
 def waves(audio_rendition: Path, scratch: Path, cancelled: Cancelled | None = None) -> Path:

@@ -124,7 +124,8 @@ def fingerprint(name: str, version: int, inputs: Sequence[str]) -> str:
 
 
 def fingerprints(workflow: Workflow, facts: Facts) -> dict[str, str]:
-    """Fingerprint of each stage under a plan: equal ones make equal results. The planner is known by its facts."""
+    """Fingerprint of each stage under a plan: equal ones make equal results. The planner is known by its facts. A fact that
+    a plan of an older program does not state differs from every one that is stated."""
     found: dict[str, str] = {}
     for stage in workflow:
         inputs = [found[need] for need in stage.needs if need != workflow.planner]

@@ -83,6 +83,17 @@ class Body:
             return []
         return list(value)
 
+    def number(self, name: str) -> float | None:
+        """A number from 0 on; it must be there, but may be null."""
+        value = self.values.get(name)
+        if name in self.values and value is None:
+            return None
+        # a whole number may be larger than any float
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
+            self.faults[name] = f"{name} must be a number from 0 on, or null"
+            return None
+        return float(value)
+
     def id(self, name: str, *, required: bool = True) -> uuid.UUID | None:
         """A UUID."""
         value = self.values.get(name)

@@ -32,6 +32,7 @@ def of_recording(recording: Recording, standing: Standing) -> dict[str, str | No
         "captions": url_for("playback.captions", language=spoken.language, **here) if spoken is not None else None,
         "poster": url_for("playback.poster", **here) if ArtefactKind.POSTER in kinds else None,
         "storyboard": url_for("playback.storyboard", **here) if ArtefactKind.STORYBOARD in kinds else None,
+        "peaks": url_for("playback.peaks", **here) if ArtefactKind.PEAKS in kinds else None,
     }
 
 

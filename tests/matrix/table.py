@@ -201,6 +201,7 @@ def _playback() -> list[Surface]:
         ask("poster", "poster")
         ask("storyboard", "storyboard")
         ask("storyboard_image", "storyboard")
+        ask("peaks", "peaks")
     return found
 
 
@@ -226,10 +227,14 @@ SURFACES: tuple[Surface, ...] = (
     _post("recordings.edit_chapters", "recording:edit", form={"chapters": "0:01 One"}),
     Surface("sounds.edit", "recording:edit"),
     _post("sounds.edit", "recording:edit", form={"usual": "0"}),
+    Surface("posters.choose", "recording:edit"),
+    _post("posters.choose", "recording:edit", form={"choice": "moment", "second": "0:01"}),
+    Surface("posters.candidate", "recording:edit", values={"number": "0"}, needs="candidate-0"),
     Surface("recordings.delete", "recording:edit"),
     _post("recordings.delete", "recording:edit"),
     _post("recordings.retry", "recording:edit", core=True),
     _post("recordings.cancel", "recording:edit"),
+    _post("recordings.reprocess", "recording:edit"),
     _post("recordings.withdraw", "recording:publish"),
     _post("recordings.restore", "recording:publish"),
     Surface("share.show", "recording:publish"),
@@ -258,6 +263,8 @@ SURFACES: tuple[Surface, ...] = (
         needs="grant",
         json={"until": "2090-01-01"},
     ),
+    _post("api_recordings.reprocess", "recording:edit"),
+    _post("api_recordings.choose_poster", "recording:edit", "PUT", json={"seconds": 1}),
     _post("api_recordings.publish", "recording:publish"),
     _post("api_recordings.unpublish", "recording:publish"),
     _post("api_recordings.withdraw", "recording:publish"),

@@ -68,6 +68,8 @@ PAGES: tuple[Page, ...] = (
     Page("recordings.edit", "/recordings/{published}/edit", MAKERS),
     Page("recordings.edit_chapters", "/recordings/{published}/chapters", MAKERS),
     Page("sounds.edit", "/recordings/{published}/sounds", MAKERS),
+    Page("posters.choose", "/recordings/{published}/poster", MAKERS),
+    Page("posters.choose", "/recordings/{processing}/poster", (FACILITATOR,)),
     Page("recordings.delete", "/recordings/{draft}/delete", (FACILITATOR,)),
     Page("recordings.delete", "/recordings/{published}/delete", (FACILITATOR,)),
     Page("share.show", "/recordings/{published}/share", MAKERS),
@@ -137,7 +139,7 @@ PAGES: tuple[Page, ...] = (
     Page("", "/work", (ADMIN,), status=403),
 )
 #: Addresses that answer with something else than a page for people.
-NO_PAGES = ("api_", "audit.export", "playback.", "health.", "static")
+NO_PAGES = ("api_", "audit.export", "playback.", "posters.candidate", "health.", "static")
 #: Pages that stand in a frame of another page: no header, no skip link.
 FRAMED = {"embed.material"}
 
@@ -169,6 +171,7 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("/cases/{case}", FACILITATOR, "Mark as reviewed", ("review_on",), {"review_on": ""}),
     Refusal("/recordings/{published}/edit", FACILITATOR, "Save", ("title",), {"title": ""}),
     Refusal("/recordings/{published}/chapters", FACILITATOR, "Save chapters", ("chapters",), {"chapters": "no time"}),
+    Refusal("/recordings/{published}/poster", FACILITATOR, "Save poster", ("choice",)),
     Refusal("/recordings/{published}/share", FACILITATOR, "Share", ("to",)),
     Refusal("/recordings/{published}?shown=yes", ADMIN, "Save scores", ()),
     Refusal("/materials/new", FACILITATOR, "", ("title",)),

@@ -12,7 +12,7 @@ from app.pipeline.spec import Stage, Workflow
 from app.pipeline.workflows import INGEST
 
 FACTS: dict[str, Any] = {
-    "source": "s", "plan": "p", "sounds": "t", "captions": "c", "audio": True, "long_audio": False, "heard_only": False,
+    "source": "s", "plan": "p", "sound": "n", "captions": "c", "audio": True, "long_audio": False, "heard_only": False,
     "copy": False, "encode": True, "others": True, "grows": True, "chunks": 3,
 }  # fmt: skip
 
@@ -164,7 +164,8 @@ def test_after_the_probe_sound_and_every_chunk_start_at_once() -> None:
 def test_captions_and_stills_that_fail_do_not_keep_a_video_from_being_ready() -> None:
     ok = dict.fromkeys(["probe", "audio", "transcode", "join", "join_others", "download"], ledger.SUCCEEDED)
     absent = dict.fromkeys(["copy", "first_sound", "waves"], ledger.SKIPPED)
-    moves = run_to(INGEST, FACTS, **ok, **absent, stills=ledger.FAILED, transcribe=ledger.FAILED)
+    bad = dict.fromkeys(["stills", "transcribe", "poster", "peaks"], ledger.FAILED)
+    moves = run_to(INGEST, FACTS, **ok, **absent, **bad)
     assert moves.queue == [("finish", 0)]
     assert not moves.broken
 
@@ -195,15 +196,17 @@ def test_a_new_caption_model_reruns_the_captions_only() -> None:
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"transcribe", "finish"}
     have = ledger.reuse(INGEST, after, frozenset(before.values()), FACTS)
-    assert have.reused == {"audio", "copy", "join", "join_others", "stills", "waves", "download"}
+    assert have.reused == {
+        *("audio", "copy", "join", "join_others", "stills", "waves", "download", "poster", "peaks"),
+    }
     assert have.needless == {"transcode", "first_sound"}
 
 
 def test_another_choice_of_sound_encodes_no_picture() -> None:
     before = ledger.fingerprints(INGEST, FACTS)
-    after = ledger.fingerprints(INGEST, {**FACTS, "sounds": "others"})
+    after = ledger.fingerprints(INGEST, {**FACTS, "sound": "others"})
     have = ledger.reuse(INGEST, after, frozenset(before.values()), FACTS)
-    assert have.reused == {"copy", "join", "join_others", "stills"}
+    assert have.reused == {"copy", "join", "join_others", "stills", "poster"}
     assert have.needless == {"transcode"}
 
 
@@ -211,7 +214,7 @@ def test_a_stage_that_is_not_wanted_brings_nothing_back() -> None:
     one_rung = {**FACTS, "others": False}
     before = ledger.fingerprints(INGEST, one_rung)
     kept = frozenset(p for name, p in before.items() if name != "join_others")
-    after = ledger.fingerprints(INGEST, {**one_rung, "sounds": "others"})
+    after = ledger.fingerprints(INGEST, {**one_rung, "sound": "others"})
     assert "transcode" in ledger.reuse(INGEST, after, kept, one_rung).needless
 
 

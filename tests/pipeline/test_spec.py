@@ -52,7 +52,9 @@ def test_a_stage_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_nothing_that_a_viewer_can_do_without_can_fail_an_ingest() -> None:
-    assert {s.name for s in INGEST if s.optional} == {"first_sound", "stills", "waves", "transcribe"}
+    assert {s.name for s in INGEST if s.optional} == {
+        *("first_sound", "stills", "waves", "transcribe", "poster", "peaks"),
+    }
 
 
 def test_every_label_is_a_phrase_for_people() -> None:

@@ -77,8 +77,17 @@ def make(folder: Path) -> list[Part]:
         *parts,
         Part(ArtefactKind.AUDIO, "", audio.read_bytes(), "audio/mp4", _index(audio)),
         Part(ArtefactKind.DOWNLOAD, "", encode.mux_mp4(smallest, audio, scratch).read_bytes(), "video/mp4", {}),
-        Part(ArtefactKind.POSTER, "", encode.poster(smallest, plan, scratch).read_bytes(), "image/jpeg", {}),
+        *_posters(encode.make_posters(smallest, smallest, plan, scratch)),
+        Part(ArtefactKind.PEAKS, "", encode.peaks(audio, scratch).read_bytes(), "application/json", {}),
         Part(ArtefactKind.STORYBOARD, "", sprite.read_bytes(), "image/jpeg", board.to_json()),
+    ]
+
+
+def _posters(found: encode.Posters) -> list[Part]:
+    named = {"": found.poster, "candidate-0": found.candidates[0], "candidate-1": found.candidates[-1]}
+    return [
+        Part(ArtefactKind.POSTER, name, file.read_bytes(), "image/jpeg", {"second": second})
+        for name, (second, file) in named.items()
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.db.recordings import ArtefactKind
-from app.domain.stage_runs import Made
+from app.domain.replacing import Made
 from app.media import encode, fmp4
 from app.media.damage import Damage
 from app.media.join import join as join_files

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.db.cases import Case
 from app.db.recordings import Artefact, ArtefactKind, Recording
+from app.domain import planning
 from app.media import ladder, probe, sniff
 from workers.context import Result, StageContext
 from workers.stages import sound
@@ -35,16 +32,10 @@ def run(context: StageContext) -> Result:
         raise sniff.rejected("undecodable")
     media = plan.to_json()
     with context.core.session() as session:
-        glossary = session.scalar(
-            select(Case.glossary)
-            .join(Recording, Recording.case_id == Case.id)
-            .where(Recording.id == context.recording_id)
-        )
+        glossary = planning.glossary_of(session, context.recording_id)
     facts = {
         "source": sha256,
-        "plan": _digest(plan.picture_json()),
-        "sounds": _digest([media["version"], media["sounds"], media["total_frames"], media["rate"]]),
-        "captions": _digest([settings.caption_engine, settings.caption_model, settings.caption_language, glossary]),
+        **planning.digests(media, settings, glossary),
         "audio": plan.sound is not None,
         "long_audio": plan.sound is not None and plan.duration_seconds > sound.LONG_SECONDS,
         "heard_only": not plan.rungs,
@@ -68,7 +59,3 @@ def run(context: StageContext) -> Result:
         row.sha256 = sha256  # an upload in parts knows the digests of its parts only
 
     return Result(plan={"facts": facts, "media": media, "probe": found.to_json()}, apply=apply)
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

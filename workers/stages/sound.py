@@ -9,8 +9,9 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from app.db.recordings import Artefact, ArtefactKind, Recording
+from app.db.runs import Run
 from app.domain import sounds
-from app.domain.stage_runs import Made
+from app.domain.replacing import Made
 from app.media import encode, fmp4
 from app.media.damage import Damage
 from app.media.probe import Probe
@@ -74,6 +75,8 @@ def run(context: StageContext) -> Result:
 def _apply(session: Session, context: StageContext, made: list[Made]) -> None:
     """What is kept is what was made: tracks that nobody offers any more are heard no more."""
     session.get_one(Recording, context.recording_id).has_audio = bool(made)
+    if session.get_one(Run, context.run_id).replaces:
+        return  # what is there is heard until all of the run takes its place
     session.execute(
         delete(Artefact).where(
             Artefact.recording_id == context.recording_id,

@@ -11,11 +11,12 @@ from app import clock
 from app.access import Action, policy
 from app.db import db
 from app.db.recordings import Recording, RecordingState
-from app.domain import grants, looks, paging, recordings, standing
+from app.domain import grants, looks, paging, posters, recordings, reprocessing, standing
 from app.errors import Invalid
 from app.web import guard, links, listing
 from app.web.api import grants as shared
 from app.web.api.pages import PAGING, page_size
+from app.web.bodies import Body
 from app.web.openapi import (
     BOOLEAN,
     INTEGER,
@@ -78,6 +79,7 @@ RECORDING = component(
                     "captions": nullable(URI),
                     "poster": nullable(URI),
                     "storyboard": nullable(URI),
+                    "peaks": nullable(URI),
                 }
             ),
             "seconds_left": nullable(NUMBER),
@@ -237,6 +239,39 @@ def restore(recording: Recording) -> Any:
     """Undo a withdrawal."""
     recordings.restore(db.session(), guard.actor(), recording)
     return _state_answer(recording)
+
+
+@bp.post("/<uuid:recording_id>/reprocess")
+@guard.on(Action.RECORDING_EDIT, Recording)
+@describe(
+    "Process it again, behind other work: only what is stale is done; it can be watched meanwhile",
+    responses={202: STATE_ONLY},
+    tags=TAGS,
+)
+def reprocess(recording: Recording) -> Any:
+    """Process again."""
+    reprocessing.again(db.session(), guard.actor(), recording)
+    return _state_answer(recording), 202
+
+
+@bp.put("/<uuid:recording_id>/poster")
+@guard.on(Action.RECORDING_EDIT, Recording)
+@describe(
+    "Choose the frame that stands for it; null is the automatic choice",
+    request=thing({"seconds": nullable(NUMBER)}),
+    responses={202: STATE_ONLY},
+    tags=TAGS,
+)
+def choose_poster(recording: Recording) -> Any:
+    """Have the poster made of the frame at a second."""
+    body = Body()
+    seconds = body.number("seconds")
+    body.check()
+    if seconds is None:
+        posters.forget(db.session(), guard.actor(), recording)
+    else:
+        posters.choose(db.session(), guard.actor(), recording, seconds)
+    return _state_answer(recording), 202
 
 
 @bp.get("/<uuid:recording_id>/grants")

@@ -22,6 +22,11 @@ async function reasonFor(url, isPlaylist) {
   }
 }
 
+/** What people call a level: its short edge. */
+function nameOf(level) {
+  return `${Math.min(level.width, level.height) || level.height}p`;
+}
+
 class FileSource {
   kind = "file";
   levels = [];
@@ -60,18 +65,22 @@ class HlsSource {
       enableWorker: false, // its worker is a blob, which a strict content security policy forbids; fMP4 needs none
       capLevelToPlayerSize: true,
       backBufferLength: 60,
+      // The same picture in fewer bytes, where the browser can decode it; otherwise hls.js leaves those levels out.
+      videoPreference: { videoCodec: "av01" },
       // Captions are ours: hls.js would switch off text tracks that it did not make.
       subtitleStreamController: undefined,
       subtitleTrackController: undefined,
       timelineController: undefined,
     });
     this.hls.on(Hls.Events.MANIFEST_PARSED, (_, data) => {
-      this.levels = data.levels.map((level, index) => ({ index, name: `${Math.min(level.width, level.height) || level.height}p` }));
+      const all = data.levels.map((level, index) => ({ index, name: nameOf(level), av1: level.videoCodec?.startsWith("av01") }));
+      // each size once: there is an AV1 level beside every other one, or none at all
+      this.levels = all.some((level) => level.av1) ? all.filter((level) => level.av1) : all;
       handlers.onLevels(this.levels);
     });
     this.hls.on(Hls.Events.LEVEL_LOADED, (_, data) => { this.#grows = data.details.live; });
     this.hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_, data) => handlers.onSounds(data.audioTracks.map((track) => track.name)));
-    this.hls.on(Hls.Events.LEVEL_SWITCHED, (_, data) => handlers.onLevel(this.levels[data.level]?.name ?? ""));
+    this.hls.on(Hls.Events.LEVEL_SWITCHED, (_, data) => handlers.onLevel(nameOf(this.hls.levels[data.level])));
     this.hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) this.#failed(data); });
     this.hls.loadSource(url);
     this.hls.attachMedia(video);

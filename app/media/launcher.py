@@ -134,7 +134,7 @@ def main(arguments: list[str]) -> None:
     _stand_back(config["disk"])
     _limit(config["limits"])
     if config["wrapped"]:
-        os.environ.pop("PWD", None)  # bubblewrap's
+        os.unsetenv("PWD")  # bubblewrap's
     os.execv(argv[0], argv)  # noqa: S606  (this is what a launcher is for; no shell is involved)
 
 

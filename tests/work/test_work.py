@@ -116,8 +116,8 @@ def test_queues(world: World, storage: Storage) -> None:
     for number in range(3):
         run = begin(world, storage, f"Number {number}")
     session.execute(text("UPDATE procrastinate_events SET at = at - interval '90 seconds'"))
+    session.execute(text("DELETE FROM procrastinate_jobs WHERE id = (SELECT max(id) FROM procrastinate_jobs)"))
     stage_runs.postpone(session, first_stage(session, run).id, NO_ROOM, after_seconds=60)
-    session.execute(text("DELETE FROM procrastinate_jobs WHERE id = (SELECT max(id) - 1 FROM procrastinate_jobs)"))
     session.execute(
         text("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = (SELECT min(id) FROM procrastinate_jobs)")
     )

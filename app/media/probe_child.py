@@ -109,6 +109,8 @@ class _Walk:
             second = int(time)
             self.bytes_in_second[second] = self.bytes_in_second.get(second, 0) + packet.size
         self.last_duration = _seconds(packet.duration, packet.time_base)
+        if packet.has_sidedata("encryption_info"):
+            raise Refusal("encrypted")  # what decodes of it is noise
         if len(self.times) > 1 and packet.has_sidedata("new_extradata"):
             self.changes = True
 

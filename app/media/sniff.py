@@ -33,6 +33,10 @@ SENTENCES = {
     "undecodable": (
         "The selected file is damaged or uses a format that cannot be read. Export it as an MP4 video and upload it again."
     ),
+    "encrypted": (
+        "The selected file is protected: its picture cannot be read without a key. Export it without protection and upload "
+        "it again."
+    ),
     "too-long": "The selected file must be shorter than {limit}. Split the recording and upload the parts.",
     "broken-times": (
         "The times inside the selected file are broken. Export it again as an MP4 video and upload it again."

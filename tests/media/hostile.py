@@ -405,7 +405,7 @@ FILES: dict[str, tuple[tuple[str, ...], Maker]] = {
     "commands.wmv": (("ready",), _script_commands),
     "growing.mkv": (("ready", "undecodable"), _growing_picture),
     "encrypted.mp4": (
-        ("undecodable", "ready"),
+        ("encrypted",),
         lambda w, t: w.video(
             "secret.mp4", "-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "0" * 31 + "1", "-encryption_kid", "0" * 32
         ),

@@ -19,7 +19,7 @@ from app import clock
 from app.captions import webvtt
 from app.db.recordings import Artefact, ArtefactKind, Chapter, RetiredObject
 from app.errors import NotFound
-from app.media import playlists
+from app.media import dash, playlists
 from app.media.fmp4 import Index
 from app.media.stills import Storyboard
 
@@ -113,8 +113,10 @@ def _in_order(variants: Sequence[playlists.Variant]) -> list[playlists.Variant]:
     return [start, *(variant for variant in rising if variant is not start)]
 
 
-def master_playlist(session: Session, recording_id: uuid.UUID) -> str:
-    """The HLS multivariant playlist over the renditions that are there: one query. Its addresses are relative.
+def _parts(
+    session: Session, recording_id: uuid.UUID
+) -> tuple[list[playlists.Variant], Index | None, dict[str, Artefact]]:
+    """The renditions in order, the sound, and their rows by name: one query.
 
     Raises:
         NotFound: there is no rendition (yet).
@@ -131,9 +133,30 @@ def master_playlist(session: Session, recording_id: uuid.UUID) -> str:
     ]
     if not variants:
         raise NotFound
+    audio = next((index for row, index in indexes.items() if row.kind is ArtefactKind.AUDIO), None)
+    return _in_order(variants), audio, {row.name or AUDIO: row for row in rows}
+
+
+def dash_manifest(session: Session, recording_id: uuid.UUID) -> str:
+    """The DASH manifest over the renditions that are there: one query. Its addresses are relative.
+
+    Raises:
+        NotFound: there is no rendition (yet).
+    """
+    variants, audio, rows = _parts(session, recording_id)
+    return dash.manifest(variants, audio, uri=lambda name: _address(name, rows[name]), audio_name=AUDIO)
+
+
+def master_playlist(session: Session, recording_id: uuid.UUID) -> str:
+    """The HLS multivariant playlist over the renditions that are there: one query. Its addresses are relative.
+
+    Raises:
+        NotFound: there is no rendition (yet).
+    """
+    variants, audio, _ = _parts(session, recording_id)
     return playlists.multivariant(
-        _in_order(variants),
-        next((index for row, index in indexes.items() if row.kind is ArtefactKind.AUDIO), None),
+        variants,
+        audio,
         media_uri=lambda name: f"{name}.m3u8",
         iframes_uri=lambda name: f"{name}.iframes.m3u8",
         audio_uri=lambda: f"{AUDIO}.m3u8",

@@ -21,7 +21,7 @@ from app.captions import webvtt
 from app.db.recordings import Artefact, ArtefactKind, Chapter, Recording, RetiredObject
 from app.domain import growing
 from app.errors import NotFound
-from app.media import playlists
+from app.media import dash, playlists
 from app.media.fmp4 import Index
 from app.media.stills import Storyboard
 
@@ -127,23 +127,42 @@ def _in_order(variants: Sequence[playlists.Variant]) -> list[playlists.Variant]:
     return [start, *(variant for variant in rising if variant is not start)]
 
 
-def master_playlist(session: Session, recording_id: uuid.UUID) -> str:
-    """The HLS multivariant playlist over the renditions that are there: one query. Its addresses are relative.
-
-    Raises:
-        NotFound: there is no rendition (yet).
-    """
+def _kept(
+    session: Session, recording_id: uuid.UUID
+) -> tuple[list[playlists.Variant], list[playlists.Track], dict[str, Artefact]]:
+    """The renditions and tracks of sound that are complete, and the artefact behind each name in addresses: one query."""
     kinds = (ArtefactKind.RENDITION, ArtefactKind.AUDIO)
     rows = session.scalars(
         select(Artefact).where(Artefact.recording_id == recording_id, Artefact.kind.in_(kinds)).order_by(Artefact.name)
     ).all()
-    indexes = {row: _index(row) for row in rows}
-    variants = [
-        playlists.Variant(row.name, index, _frame_rate(index))
-        for row, index in indexes.items()
-        if row.kind is ArtefactKind.RENDITION
-    ]
-    tracks = _tracks([(row, index) for row, index in indexes.items() if row.kind is ArtefactKind.AUDIO])
+    pictures = [(row, _index(row)) for row in rows if row.kind is ArtefactKind.RENDITION]
+    sounds = [(row, _index(row)) for row in rows if row.kind is ArtefactKind.AUDIO]
+    variants = [playlists.Variant(row.name, index, _frame_rate(index)) for row, index in pictures]
+    named = {row.name: row for row, _ in pictures} | {_address_of(row.name): row for row, _ in sounds}
+    return variants, _tracks(sounds), named
+
+
+def dash_manifest(session: Session, recording_id: uuid.UUID) -> str:
+    """The DASH manifest over the renditions that are there: one query. Its addresses are relative.
+
+    Raises:
+        NotFound: there is no rendition (yet).
+    """
+    variants, tracks, rows = _kept(session, recording_id)
+    if not variants:
+        raise NotFound
+    audio = tracks[0].index if tracks else None
+    return dash.manifest(_in_order(variants), audio, uri=lambda name: _address(name, rows[name]), audio_name=AUDIO)
+
+
+def master_playlist(session: Session, recording_id: uuid.UUID) -> str:
+    """The HLS multivariant playlist over the renditions that are there, or over what is encoded so far. Its addresses are
+    relative.
+
+    Raises:
+        NotFound: there is no rendition (yet).
+    """
+    variants, tracks, _ = _kept(session, recording_id)
     if not variants and (found := growing.of(session, recording_id)) is not None:
         variants = [
             playlists.Variant(name, whole, _frame_rate(whole))

@@ -187,6 +187,7 @@ def _playback() -> list[Surface]:
             )
 
         ask("master", "480p")
+        ask("manifest", "480p")
         ask("media_playlist", "480p", name="480p")
         ask("media_playlist", "audio", name="audio")
         ask("iframe_playlist", "480p", name="480p")

@@ -33,7 +33,7 @@ from tests.watching.conftest import Scene
 SURFACES = (
     "", "/master.m3u8", "/480p.m3u8", "/360p.m3u8", "/audio.m3u8", "/480p.iframes.m3u8", "/media/480p.mp4", "/media/360p.mp4",
     "/media/audio.mp4", "/video.mp4", "/captions/en.vtt", "/chapters.vtt", "/poster.jpg", "/storyboard.json",
-    "/storyboard.jpg", "/peaks.json", "/evaluation",
+    "/storyboard.jpg", "/peaks.json", "/manifest.mpd", "/evaluation",
 )  # fmt: skip
 
 

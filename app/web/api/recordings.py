@@ -76,6 +76,7 @@ RECORDING = component(
                     "self": URI,
                     "watch": URI,
                     "playlist": nullable(URI),
+                    "manifest": nullable(URI),
                     "captions": nullable(URI),
                     "poster": nullable(URI),
                     "storyboard": nullable(URI),

@@ -23,6 +23,7 @@ from app.web import doors, guard, ranges
 bp = Blueprint("playback", __name__)
 
 PLAYLIST = "application/vnd.apple.mpegurl"
+DASH = "application/dash+xml"
 WEBVTT = "text/vtt; charset=utf-8"
 
 View = Callable[..., Any]
@@ -45,6 +46,13 @@ def master(recording: Recording) -> Response:
     """The playlist of playlists: with it a viewing begins."""
     viewings.opened(db.session(), guard.actor(), recording)
     return Response(playback.master_playlist(db.session(), recording.id), mimetype=PLAYLIST)
+
+
+@_route("manifest.mpd", "manifest")
+def manifest(recording: Recording) -> Response:
+    """The same for players of DASH."""
+    viewings.opened(db.session(), guard.actor(), recording)
+    return Response(playback.dash_manifest(db.session(), recording.id), mimetype=DASH)
 
 
 @_route("<name>.m3u8", "media_playlist")

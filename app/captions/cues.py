@@ -35,7 +35,8 @@ class Cue:
     """Text shown from `start_ms` until `end_ms` (milliseconds of played time, end exclusive).
 
     `lines` are plain text, never markup. `confidence` is the mean probability of the words, 0 to 1; what a person wrote
-    has 1. `speaker` is a name or role, or None where nobody has said who speaks.
+    has 1. `speaker` is a name or role, or None where nobody has said who speaks. `checked` says that a person has
+    compared it with the sound; `doubtful` are the words in it that the engine was unsure of.
     """
 
     start_ms: int
@@ -43,6 +44,8 @@ class Cue:
     lines: tuple[str, ...]
     confidence: float
     speaker: str | None = None
+    checked: bool = False
+    doubtful: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -189,6 +192,17 @@ def _wrap(group: list[_Token]) -> tuple[str, ...] | None:
         if best is None or cost < best[0]:
             best = (cost, (upper, lower))
     return best[1] if best else None
+
+
+def wrapped(text: str) -> tuple[str, ...] | None:
+    """A text as one line or the two that divide best; None when two lines are not enough. Words longer than a line are
+    cut."""
+    pieces = [
+        _Token(0, 0, word[at : at + MAX_CHARS], 1.0, glued=at > 0)
+        for word in text.split()
+        for at in range(0, len(word), MAX_CHARS)
+    ]
+    return _wrap(pieces) if pieces else None
 
 
 def _join(group: list[_Token]) -> str:

@@ -35,7 +35,8 @@ class Cue:
     """Text shown from `start_ms` until `end_ms` (milliseconds of played time, end exclusive).
 
     `lines` are plain text, never markup. `confidence` is the mean probability of the words, 0 to 1; what a person wrote
-    has 1. `speaker` is a name or role, or None where nobody has said who speaks.
+    has 1. `speaker` is a name or role, or None where nobody has said who speaks. `checked` says that a person has
+    compared it with the sound; `doubtful` are the words in it that the engine was unsure of.
     """
 
     start_ms: int
@@ -43,6 +44,8 @@ class Cue:
     lines: tuple[str, ...]
     confidence: float
     speaker: str | None = None
+    checked: bool = False
+    doubtful: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

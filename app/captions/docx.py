@@ -16,17 +16,19 @@ from dataclasses import dataclass, field
 
 from app.captions import xml
 from app.captions.cues import Cue
-from app.captions.tracks import Collector, Track, check_size, checked, plain, timestamp
+from app.captions.tracks import MAX_CUES, Collector, Track, check_size, checked, plain, timestamp
 from app.errors import Invalid, TooLarge
 
 MAX_ENTRIES = 2_000
-MAX_PART_BYTES = 48 * 1024 * 1024
+MAX_PART_BYTES = 24 * 1024 * 1024
 MAX_CELL = 20_000
 
 _W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _BODY = "word/document.xml"
 _RELATIONS = "word/_rels/document.xml.rels"
 _TIME = re.compile(r"(?:(\d{1,3}):)?([0-5]?\d):([0-5]\d)(?:[.,](\d{1,3}))?")
+#: The elements that are looked at.
+_READ = {f"{_W} {name}": name for name in ("document", "p", "t", "br", "cr", "tab", "tr", "tc", "del", "moveFrom")}
 _COLUMNS = ("start", "end", "speaker", "text")
 NOT_DOCX = "This is not a Word document (.docx). In a word processor choose: save as Word document (.docx)."
 
@@ -289,8 +291,8 @@ class _Reader:
         self._cells: list[list[str]] = []
 
     def start(self, name: str, attributes: dict[str, str], line: int) -> None:
-        space, _, local = name.rpartition(" ")
-        if space != _W:
+        local = _READ.get(name)
+        if local is None:
             return
         self.is_word = self.is_word or local == "document"
         if local in ("del", "moveFrom"):
@@ -307,9 +309,7 @@ class _Reader:
             self.text_of(" ")
 
     def end(self, name: str) -> None:
-        space, _, local = name.rpartition(" ")
-        if space != _W:
-            return
+        local = _READ.get(name)
         if local in ("del", "moveFrom"):
             self._left_out -= 1
         elif local == "t":
@@ -323,6 +323,8 @@ class _Reader:
             self._cells[0].append(self._taken())
         elif local == "tr" and self._cells:
             self.content.rows.append(self._cells.pop())
+            if len(self.content.rows) > MAX_CUES + 50:
+                raise TooLarge(f"A caption file can have at most {MAX_CUES:,} captions.")
 
     def text(self, data: str) -> None:
         if self._in_text:

@@ -179,7 +179,7 @@ class _Reader:
     def _cue(self, number: int, timing: str, lines: list[str]) -> None:
         start, end = self._times(number, timing)
         if len(self.cues) >= MAX_CUES:
-            raise TooLarge(f"A caption file can have at most {MAX_CUES} captions.")
+            raise TooLarge(f"A caption file can have at most {MAX_CUES:,} captions.")
         if sum(map(len, lines)) + len(lines) > MAX_CUE_CHARS + 1:
             raise TooLarge(f"The caption at line {number} is longer than {MAX_CUE_CHARS} characters.")
         for offset, line in enumerate(lines, start=1):

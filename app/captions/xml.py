@@ -12,7 +12,7 @@ from xml.parsers import expat
 from app.errors import Invalid, TooLarge
 
 MAX_DEPTH = 60
-MAX_ELEMENTS = 1_500_000
+MAX_ELEMENTS = 800_000
 
 
 class Handler(Protocol):

@@ -25,6 +25,8 @@ INSTANCE_FILE = "instance.json"
 _ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+")
 
 Delivery = Literal["auto", "redirect", "proxy"]
+Unreviewed = Literal["hide", "show"]
+Switch = Literal["on", "off"]
 CaptionEngine = Literal["faster-whisper", "openai-whisper", "none"]
 Brand = Literal["plain", "nhs", "organisation"]
 SecondFactor = Literal["required", "optional"]
@@ -69,6 +71,12 @@ class Settings:
     caption_engine: CaptionEngine = _setting("faster-whisper", "faster-whisper, openai-whisper or none")
     caption_model: str = _setting("base", "Whisper model: a size, or the path of a folder (or .pt file) with weights")
     caption_language: str = _setting("en", "language spoken in recordings, as an ISO 639-1 code")
+    captions_unreviewed: Unreviewed = _setting(
+        "hide", "captions that nobody has checked: hide them from viewers, or show them marked as automatic"
+    )
+    captions_four_eyes: Switch = _setting(
+        "off", "whether two people must have had captions in hand before viewers see them: on or off"
+    )
     max_upload_bytes: int = _setting(20 * 1024**3, "largest upload accepted, in bytes")
     max_duration_seconds: int = _setting(6 * 3600, "longest recording accepted, in seconds")
     chunk_seconds: int = _setting(60, "length of one unit of encoding, in seconds")

@@ -20,6 +20,9 @@ class Action(enum.StrEnum):
     RECORDING_PUBLISH = "recording:publish"
     RECORDING_DOWNLOAD = "recording:download"
     RECORDING_EVALUATE = "recording:evaluate"
+    #: of one recording: change what its captions say, and say of them that they are right
+    CAPTIONS_EDIT = "captions:edit"
+    CAPTIONS_REVIEW = "captions:review"
     # on one material
     MATERIAL_VIEW = "material:view"
     MATERIAL_EDIT = "material:edit"
@@ -63,6 +66,7 @@ SCOPES: dict[str, frozenset[Action]] = {
             Action.RECORDING_VIEW,
             Action.RECORDING_MANAGE,
             Action.RECORDING_EDIT,
+            Action.CAPTIONS_EDIT,
         }
     ),
     "publish": frozenset({Action.CASE_VIEW, Action.RECORDING_VIEW, Action.RECORDING_MANAGE, Action.RECORDING_PUBLISH}),

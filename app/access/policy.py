@@ -106,6 +106,18 @@ POLICIES: dict[Action, Policy] = {
         allow=(rules.OWNS_RECORDING, rules.MAKES_HERE, rules.KEEPS_HERE, rules.IN_AUDIENCE),
         need=(rules.NOT_WITHDRAWN,),
     ),
+    Action.CAPTIONS_EDIT: Policy(
+        Recording,
+        Action.RECORDING_VIEW,
+        allow=(rules.OWNS_RECORDING, rules.MAKES_HERE, rules.KEEPS_HERE),
+        need=(rules.NOT_WITHDRAWN,),
+    ),
+    Action.CAPTIONS_REVIEW: Policy(
+        Recording,
+        Action.RECORDING_VIEW,
+        allow=(rules.OWNS_RECORDING, rules.MAKES_HERE, rules.KEEPS_HERE),
+        need=(rules.NOT_WITHDRAWN,),
+    ),
     Action.CASE_VIEW: Policy(
         Case,
         Action.CASE_VIEW,

@@ -197,6 +197,17 @@ def _wrap(group: list[_Token]) -> tuple[str, ...] | None:
     return (_join(group[: best[1]]), _join(group[best[1] :])) if best else None
 
 
+def wrapped(text: str) -> tuple[str, ...] | None:
+    """A text as one line or the two that divide best; None when two lines are not enough. Words longer than a line are
+    cut."""
+    pieces = [
+        _Token(0, 0, word[at : at + MAX_CHARS], 1.0, glued=at > 0)
+        for word in text.split()
+        for at in range(0, len(word), MAX_CHARS)
+    ]
+    return _wrap(pieces) if pieces else None
+
+
 def _join(group: list[_Token]) -> str:
     # Only the first piece of a line may be glued to what stands on another line; inside a line glue means no space.
     return "".join(("" if i == 0 or t.glued else " ") + t.text for i, t in enumerate(group))

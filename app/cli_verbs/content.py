@@ -111,12 +111,16 @@ def grant(recording: str, to: str, until: str, reason: str, json_: bool) -> None
 @verb("publish")
 @click.argument("recording")
 def publish(recording: str, json_: bool) -> None:
-    """Open a recording to the audience that it is shared with."""
-    with server_data() as (_, session):
+    """Open a recording to the audience that it is shared with. Says so when viewers get no captions yet."""
+    with server_data() as (core, session):
         from app.access import SYSTEM
-        from app.domain import grants
+        from app.domain import caption_reviews, grants
 
         row = _recording(session, recording)
-        grants.publish(session, SYSTEM, row)
-        result = {"recording": str(row.id), "state": row.state.value, "published": True}
-    finish(result, "The recording is published.", json_)
+        uncaptioned = caption_reviews.why_not_captioned(
+            session, row, unchecked_shown=core.settings.captions_unreviewed == "show"
+        )
+        grants.publish(session, SYSTEM, row, without_captions=True)
+        result = {"recording": str(row.id), "state": row.state.value, "published": True, "captions": not uncaptioned}
+    told = f" {uncaptioned} Somebody has to check them." if uncaptioned else ""
+    finish(result, f"The recording is published.{told}", json_)

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app import clock
@@ -14,7 +14,8 @@ from app.access import Actor
 from app.captions import identifiers
 from app.captions.cues import Cue, lint
 from app.captions.words import Word
-from app.db.captions import CaptionOrigin, CaptionTrack
+from app.db.captions import CaptionOrigin, CaptionTrack, CaptionVersion
+from app.db.captions import Cue as Row
 from app.db.cases import Case
 from app.db.recordings import Artefact, ArtefactKind, Recording
 from app.domain import audit, caption_drafts, caption_versions
@@ -157,7 +158,7 @@ def approve(
 def _publish(
     session: Session, storage: Storage, actor: Actor, recording: Recording, track: CaptionTrack, draft: Draft
 ) -> None:
-    caption_versions.store_file(session, storage, track, draft.number, draft.cues, show=True)
+    caption_versions.store_file(session, storage, track, draft.number, draft.cues, checked=True, show=True)
     track.published_version, track.published_at = draft.number, clock.now()
     audit.record(
         session, actor, "captions:publish", "recording", recording.id, language=track.language, version=draft.number
@@ -187,6 +188,27 @@ def unpublish(session: Session, actor: Actor, recording: Recording, language: st
         )
     )
     session.flush()
+
+
+def why_not_captioned(session: Session, recording: Recording, *, unchecked_shown: bool) -> str:
+    """Why viewers would get no captions, as a sentence; empty when they do, and when there is no speech: two queries."""
+    if recording.has_audio is False:
+        return ""
+    tracks = caption_versions.tracks(session, recording.id)
+    if not tracks:
+        return "This recording has no captions yet."
+    if any(track.published_version is not None for track in tracks):
+        return ""
+    spoken = session.scalar(
+        select(func.count())
+        .select_from(Row)
+        .join(CaptionVersion, CaptionVersion.id == Row.version_id)
+        .join(CaptionTrack, CaptionTrack.id == CaptionVersion.track_id)
+        .where(CaptionTrack.recording_id == recording.id, CaptionVersion.number == CaptionTrack.current_version)
+    )
+    if not spoken or unchecked_shown:
+        return ""
+    return "Nobody has checked the captions of this recording yet, so viewers would get none."
 
 
 def _current(session: Session, recording: Recording, language: str, revision: int) -> tuple[CaptionTrack, Draft]:

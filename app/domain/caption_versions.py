@@ -24,6 +24,7 @@ from app.storage import keys
 from app.storage.s3 import Storage
 
 VTT = "text/vtt"
+UNCHECKED = "Automatic captions. Nobody has checked them yet."
 MOST_NOTE = 200
 MOST_SPEAKER = 60
 #: Characters that would change how a line reads without being seen.
@@ -241,18 +242,22 @@ def _plain(text: str) -> str:
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
+def as_file(language: str, cues: Sequence[Cue], *, checked: bool) -> str:
+    """Captions as WebVTT; those that nobody has checked say so. A caption that is still without text is left out."""
+    return webvtt.write([cue for cue in cues if cue.lines], language=language, note="" if checked else UNCHECKED)
+
+
 def store_file(
-    session: Session, storage: Storage, track: CaptionTrack, number: int, cues: Sequence[Cue], *, note: str = "",
+    session: Session, storage: Storage, track: CaptionTrack, number: int, cues: Sequence[Cue], *, checked: bool = False,
     show: bool,
 ) -> None:  # fmt: skip
     """Put the WebVTT of a version into storage. With `show` it becomes the recording's captions in this language.
 
     Raises:
         Unavailable: storage did not take the file.
-        Invalid: a cue has no text, or its times are out of order.
     """
     key = keys.caption_version(track.recording_id, track.language, number)
-    stored = storage.put_bytes(key, webvtt.write(cues, language=track.language, note=note).encode(), VTT)
+    stored = storage.put_bytes(key, as_file(track.language, cues, checked=checked).encode(), VTT)
     if not show:
         return
     values = {

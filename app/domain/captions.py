@@ -21,8 +21,6 @@ from app.domain import audit, caption_versions
 from app.errors import NotFound
 from app.storage.s3 import Storage
 
-UNCHECKED = "Automatic captions. Nobody has checked them yet."
-
 
 @dataclass(frozen=True)
 class Published:
@@ -50,7 +48,7 @@ def store_automatic(
     version = caption_versions.add(
         session, track, marked, CaptionOrigin.AUTOMATIC, engine=transcript.engine, model=transcript.model
     )
-    caption_versions.store_file(session, storage, track, version.number, cues, note=UNCHECKED, show=replaces)
+    caption_versions.store_file(session, storage, track, version.number, cues, show=replaces)
     if replaces:
         caption_versions.become_current(track, version)
     session.flush()
@@ -88,8 +86,7 @@ def import_version(
         session, track, kept, CaptionOrigin.IMPORTED, parent=track.current_version or None, by=actor.person_id,
         note=note,
     )  # fmt: skip
-    if all(cue.lines for cue in kept):
-        caption_versions.store_file(session, storage, track, version.number, kept, show=False)
+    caption_versions.store_file(session, storage, track, version.number, kept, show=False)
     caption_versions.become_current(track, version)
     audit.record(
         session, actor, "captions:import", "recording", recording.id, language=language, version=version.number

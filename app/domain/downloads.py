@@ -14,7 +14,8 @@ from app.access import Action, Actor, policy
 from app.access.rules import DOWNLOAD_GRANTED
 from app.captions import webvtt
 from app.db.recordings import Artefact, ArtefactKind, Recording
-from app.domain import audit, watching
+from app.domain import audit, caption_versions, watching
+from app.domain.caption_showing import Shown
 from app.errors import Invalid, NotFound
 
 MOST_REASON = 1000
@@ -36,22 +37,24 @@ class Part:
         return self.artefact.size if self.artefact is not None else len(self.text.encode())
 
 
-def parts(session: Session, recording: Recording) -> list[Part]:
+def parts(session: Session, recording: Recording, shown: Shown) -> list[Part]:
     """What there is of a recording, the video first: three queries."""
-    kinds = (ArtefactKind.DOWNLOAD, ArtefactKind.CAPTIONS)
     stored = session.scalars(
-        select(Artefact).where(Artefact.recording_id == recording.id, Artefact.kind.in_(kinds)).order_by(Artefact.name)
+        select(Artefact).where(Artefact.recording_id == recording.id, Artefact.kind == ArtefactKind.DOWNLOAD)
     ).all()
     stem = _stem(recording.title)
-    found = [Part("video", "Video (MP4)", f"{stem}.mp4", row) for row in stored if row.kind is ArtefactKind.DOWNLOAD]
-    for row in stored:
-        if row.kind is ArtefactKind.CAPTIONS:
-            found.append(Part(f"captions-{row.name}", f"Captions (WebVTT, {row.name})", f"{stem}.{row.name}.vtt", row))
-    for track in watching.captions(session, recording.id):
-        if track.cues:
-            name, text = f"transcript-{track.language}", _transcript(recording, track)
-            label = f"Transcript (text, {track.language})"
-            found.append(Part(name, label, f"{stem}.{track.language}.txt", text=text))
+    found = [Part("video", "Video (MP4)", f"{stem}.mp4", row) for row in stored]
+    tracks = [track for track in watching.captions(session, recording.id, shown) if track.cues]
+    for track in tracks:
+        label = f"Captions (WebVTT, {track.language})"
+        text = caption_versions.as_file(
+            track.language, [caption_versions.built(c) for c in track.cues], checked=track.checked
+        )
+        found.append(Part(f"captions-{track.language}", label, f"{stem}.{track.language}.vtt", text=text))
+    for track in tracks:
+        name, text = f"transcript-{track.language}", _transcript(recording, track)
+        label = f"Transcript (text, {track.language})"
+        found.append(Part(name, label, f"{stem}.{track.language}.txt", text=text))
     return found
 
 
@@ -76,7 +79,7 @@ def needs_reason(session: Session, actor: Actor, recording: Recording) -> bool:
     return not any(verdict.holds for verdict in verdicts if verdict.rule == DOWNLOAD_GRANTED.name)
 
 
-def take(session: Session, actor: Actor, recording: Recording, name: str, reason: str = "") -> Part:
+def take(session: Session, actor: Actor, recording: Recording, name: str, shown: Shown, reason: str = "") -> Part:
     """One part of a recording, written down. The caller has asked the policy.
 
     Raises:
@@ -89,7 +92,7 @@ def take(session: Session, actor: Actor, recording: Recording, name: str, reason
     if len(reason) > MOST_REASON:
         sentence = f"The reason must be {MOST_REASON} characters or fewer"
         raise Invalid(sentence, fields={"reason": sentence})
-    part = next((part for part in parts(session, recording) if part.name == name), None)
+    part = next((part for part in parts(session, recording, shown) if part.name == name), None)
     if part is None:
         raise NotFound
     audit.record(session, actor, "recording:download", "recording", recording.id, reason=reason, part=name)

@@ -16,7 +16,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.captions import webvtt
+from app.db.captions import CaptionTrack, CaptionVersion, Cue
 from app.db.recordings import Artefact, ArtefactKind, Chapter
+from app.domain import caption_showing, caption_versions
+from app.domain.caption_showing import Shown
 from app.errors import NotFound
 from app.media import playlists
 from app.media.fmp4 import Index
@@ -140,6 +143,24 @@ def storyboard(session: Session, recording_id: uuid.UUID, image: str) -> dict[st
         "count": board.tiles,
         "images": [image],
     }
+
+
+def captions(session: Session, recording_id: uuid.UUID, language: str, shown: Shown) -> str:
+    """The captions in a language as WebVTT, in the version that the asker gets to see: two queries.
+
+    Raises:
+        NotFound: there are none for them.
+    """
+    found = session.execute(
+        select(CaptionVersion.id, CaptionTrack.published_version)
+        .join(CaptionTrack, caption_showing.version_is(shown))
+        .where(CaptionTrack.recording_id == recording_id, CaptionTrack.language == language)
+    ).first()
+    if found is None:
+        raise NotFound
+    rows = session.scalars(select(Cue).where(Cue.version_id == found.id).order_by(Cue.position))
+    cues = [caption_versions.built(row) for row in rows]
+    return caption_versions.as_file(language, cues, checked=found.published_version is not None)
 
 
 def chapters(session: Session, recording_id: uuid.UUID, duration_ms: int | None) -> str:

@@ -21,6 +21,8 @@ from app.access import Action, Actor, policy
 from app.db.captions import CaptionTrack, CaptionVersion, Cue
 from app.db.cases import Case
 from app.db.recordings import Recording, RecordingState
+from app.domain import caption_showing
+from app.domain.caption_showing import Shown
 
 MOST_WORDS = 200
 HITS_EACH = 3
@@ -67,35 +69,32 @@ def _case_search() -> ColumnElement[Any]:
     return func.to_tsvector(_ENGLISH, Case.title)
 
 
-def said(*columns: Any) -> Select[Any]:
-    """The cues that are current: of each track's current version."""
+def said(shown: Shown, *columns: Any) -> Select[Any]:
+    """The cues that the asker gets to see: of the version of each track that is shown to them."""
     return (
         select(*columns)
         .select_from(Cue)
         .join(CaptionVersion, CaptionVersion.id == Cue.version_id)
-        .join(
-            CaptionTrack,
-            and_(CaptionTrack.id == CaptionVersion.track_id, CaptionTrack.current_version == CaptionVersion.number),
-        )
+        .join(CaptionTrack, caption_showing.version_is(shown))
     )
 
 
-def matches(words: str) -> ColumnElement[bool]:
+def matches(words: str, shown: Shown) -> ColumnElement[bool]:
     """Recordings that say the words in their title or description, in their case's title, or aloud."""
     asked = _asked(words)
     in_case = select(Case.id).where(_case_search().op("@@")(asked))
-    aloud = said(CaptionTrack.recording_id).where(Cue.search.op("@@")(asked))
+    aloud = said(shown, CaptionTrack.recording_id).where(Cue.search.op("@@")(asked))
     return or_(
         Recording.title_search.op("@@")(asked), Recording.case_id.in_(in_case), Recording.id.in_(aloud)
     )  # fmt: skip
 
 
-def rank(words: str) -> ColumnElement[float]:
+def rank(words: str, shown: Shown) -> ColumnElement[float]:
     """How well a recording matches: title (2 to 3) before case (1 to 2) before speech (0 to 1)."""
     asked = _asked(words)
     of_case = select(_case_search()).where(Case.id == Recording.case_id).correlate(Recording).scalar_subquery()
     aloud = (
-        said(func.max(func.ts_rank(Cue.search, asked)))
+        said(shown, func.max(func.ts_rank(Cue.search, asked)))
         .where(CaptionTrack.recording_id == Recording.id, Cue.search.op("@@")(asked))
         .correlate(Recording)
         .scalar_subquery()
@@ -147,12 +146,13 @@ def _around(hits: Any, asked: ColumnElement[Any]) -> tuple[Select[Any], ColumnEl
     return query, _headline(words, asked, "HighlightAll=true")
 
 
-def spoken(session: Session, recordings: Sequence[Recording], words: str) -> dict[uuid.UUID, list[Hit]]:
+def spoken(session: Session, recordings: Sequence[Recording], words: str, shown: Shown) -> dict[uuid.UUID, list[Hit]]:
     """Where the words are said in these recordings, which the actor may view: at most three places each, one query."""
     asked = _asked(words)
     rank = func.ts_rank(Cue.search, asked)
     best = (
         said(
+            shown,
             CaptionTrack.recording_id,
             Cue.version_id,
             Cue.position,
@@ -182,7 +182,7 @@ Cursor = tuple[int, float, str, str, int]
 
 
 def hits(
-    session: Session, actor: Actor, words: str, *, after: Cursor | None = None, size: int = 25
+    session: Session, actor: Actor, words: str, shown: Shown, *, after: Cursor | None = None, size: int = 25
 ) -> tuple[list[Hit], Cursor | None]:
     """Places that fit the words, in all recordings that the actor may view: titles first, then speech, the better match
     first. One query. Gives the places, and the cursor of the next page or None."""
@@ -208,6 +208,7 @@ def hits(
         )
     )
     aloud = said(
+        shown,
         literal(1),
         -cast(func.ts_rank(Cue.search, asked), Float(53)),
         Recording.id,

@@ -6,13 +6,14 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from app.db.captions import CaptionTrack, CaptionVersion, Cue
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState
 from app.db.runs import Run, StageState
-from app.domain import runs
+from app.domain import caption_showing, runs
+from app.domain.caption_showing import Shown
 from app.media import playlists
 from app.media.fmp4 import Index
 
@@ -61,13 +62,13 @@ class Standing:
     kinds: frozenset[ArtefactKind]
 
 
-def of(session: Session, recording_id: uuid.UUID) -> Standing:
+def of(session: Session, recording_id: uuid.UUID, shown: Shown) -> Standing:
     """What there is of a recording: two queries."""
     rows = session.scalars(select(Artefact).where(Artefact.recording_id == recording_id)).all()
     renditions = [_rendition(row) for row in rows if row.kind is ArtefactKind.RENDITION]
     return Standing(
         sorted(renditions, key=lambda r: (r.height, r.name)),
-        captions_of(session, recording_id),
+        captions_of(session, recording_id, shown),
         frozenset(row.kind for row in rows),
     )
 
@@ -78,22 +79,19 @@ def _rendition(row: Artefact) -> Rendition:
     return Rendition(row.name, index.width, index.height, peak, row.size)
 
 
-def captions_of(session: Session, recording_id: uuid.UUID) -> list[Captions]:
-    """The caption tracks that have a version: one query."""
+def captions_of(session: Session, recording_id: uuid.UUID, shown: Shown) -> list[Captions]:
+    """The caption tracks that are shown: one query."""
     query = (
-        select(CaptionTrack.language, CaptionTrack.reviewed_at, func.count(Cue.position))
-        .join(
-            CaptionVersion,
-            and_(CaptionVersion.track_id == CaptionTrack.id, CaptionVersion.number == CaptionTrack.current_version),
-        )
+        select(CaptionTrack.language, CaptionTrack.published_version, func.count(Cue.position))
+        .join(CaptionVersion, caption_showing.version_is(shown))
         .outerjoin(Cue, Cue.version_id == CaptionVersion.id)
         .where(CaptionTrack.recording_id == recording_id)
         .group_by(CaptionTrack.id)
         .order_by(CaptionTrack.language)
     )
     return [
-        Captions(language, "reviewed" if reviewed_at is not None else "automatic", count)
-        for language, reviewed_at, count in session.execute(query)
+        Captions(language, "reviewed" if published is not None else "automatic", count)
+        for language, published, count in session.execute(query)
     ]
 
 

@@ -2,44 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.db import db
 from app.db.captions import CaptionTrack, CaptionVersion, Cue
 from app.db.people import Person
 from app.db.recordings import Artefact, ArtefactKind, Recording
-from app.web import guard
+from app.domain import caption_showing
+from app.web import captions_shown, guard
 
 #: What the note beneath the player says of captions that nobody has checked.
 UNCHECKED = "Automatic captions, not yet checked"
+HIDDEN = "Nobody has checked the captions of this recording yet, so they are not shown"
 NO_SPEECH = "No speech was found in this recording, so it has no captions"
 LANGUAGES = {"en": "English", "cy": "Welsh", "gd": "Scottish Gaelic", "ga": "Irish"}
 
 
-def tracks_of(recording: Recording) -> list[tuple[CaptionTrack, bool]]:
-    """The caption tracks of a recording, by language, each with whether its current version has cues."""
+@dataclass(frozen=True)
+class Track:
+    """A caption track as the asker meets it: `shown` to them or not, `checked` by a person or not."""
+
+    language: str
+    shown: bool
+    checked: bool
+    has_cues: bool
+
+
+def tracks_of(recording: Recording) -> list[Track]:
+    """The caption tracks of a recording, by language: one query."""
+    number = captions_shown.shown()
     has_cues = (
         select(Cue.position)
         .join(CaptionVersion, CaptionVersion.id == Cue.version_id)
-        .where(CaptionVersion.track_id == CaptionTrack.id, CaptionVersion.number == CaptionTrack.current_version)
+        .where(caption_showing.version_is(func.coalesce(number, CaptionTrack.current_version)))
+        .correlate(CaptionTrack)
         .exists()
     )
     query = (
-        select(CaptionTrack, has_cues)
+        select(CaptionTrack.language, number.is_not(None), caption_showing.is_checked(), has_cues)
         .where(CaptionTrack.recording_id == recording.id, CaptionTrack.current_version > 0)
         .order_by(CaptionTrack.language)
     )
-    return [(row[0], row[1]) for row in db.session.execute(query)]
+    return [Track(*row) for row in db.session.execute(query)]
 
 
-def captions_note(tracks: list[tuple[CaptionTrack, bool]]) -> str:
+def captions_note(tracks: list[Track]) -> str:
     """The sentence that viewers must read beneath the player, or nothing."""
-    if any(has_cues and track.reviewed_at is None for track, has_cues in tracks):
+    spoken = [track for track in tracks if track.has_cues]
+    if any(track.shown and not track.checked for track in spoken):
         return UNCHECKED
-    return NO_SPEECH if tracks and not any(has_cues for _, has_cues in tracks) else ""
+    if spoken and not any(track.shown for track in spoken):
+        return HIDDEN
+    return NO_SPEECH if tracks and not spoken else ""
 
 
 def player_of(
@@ -84,8 +102,8 @@ def player_of(
                 "lang": track.language,
                 "label": LANGUAGES.get(track.language, track.language),
             }
-            for track, has_cues in tracks
-            if has_cues
+            for track in tracks
+            if track.shown and track.has_cues
         ],
         "captions_note": captions_note(tracks),
         "position": position,

@@ -66,7 +66,15 @@ ACTORS: tuple[Actor, ...] = (
 SCOPES: dict[str, frozenset[str]] = {
     "read": frozenset({"case:view", "recording:view", "material:view"}),
     "upload": frozenset(
-        {"case:view", "case:record", "recording:create", "recording:view", "recording:manage", "recording:edit"}
+        {
+            "case:view",
+            "case:record",
+            "recording:create",
+            "recording:view",
+            "recording:manage",
+            "recording:edit",
+            "captions:edit",
+        }
     ),
     "publish": frozenset({"case:view", "recording:view", "recording:manage", "recording:publish"}),
 }

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from app import access, clock
 from app.access import SYSTEM
-from app.db.captions import CaptionTrack
 from app.db.cases import Case, CaseStatus
 from app.db.evaluations import Evaluation, Score
 from app.db.grants import AccessCode, AccessRequest, Grant, GrantRight, RequestOutcome
@@ -175,13 +174,12 @@ def _recordings(
         recording.terms = list(themes)
         if name in watchable:
             reel.lend(session, recording)
-            film.caption(session, storage, recording)
+            film.caption(session, storage, recording, checked=name in ("second", "withdrawn"))
             film.chapter(session, recording)
         made[name] = recording
     _run(session, made["processing"], RunState.RUNNING)
     _run(session, made["failed"], RunState.FAILED)
     _run(session, made["published"], RunState.SUCCEEDED)
-    session.query(CaptionTrack).filter_by(recording_id=made["second"].id).one().reviewed_at = clock.now()
     return made
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app import clock
 from app.captions import webvtt
 from app.captions.cues import Cue as SpokenCue
 from app.db.captions import CaptionOrigin, CaptionTrack, CaptionVersion, Cue
@@ -134,15 +135,17 @@ def store(storage: Storage, parts: list[Part]) -> Reel:
 
 
 def caption(
-    session: Session, storage: Storage, recording: Recording, cues: Any = CUES, number: int = 1
+    session: Session, storage: Storage, recording: Recording, cues: Any = CUES, number: int = 1, *, checked: bool = True
 ) -> CaptionTrack:
-    """Automatic captions in English: a version with its cues, and its WebVTT."""
+    """Captions in English: a version with its cues, and its WebVTT. Not `checked`: viewers do not see them."""
     track = session.query(CaptionTrack).filter_by(recording_id=recording.id, language="en").one_or_none()
     if track is None:
         track = CaptionTrack(recording_id=recording.id, language="en")
         session.add(track)
         session.flush()
-    track.current_version = number
+    track.current_version = track.revision = number
+    track.reviewed_version = track.published_version = number if checked else None
+    track.reviewed_at = track.published_at = clock.now() if checked else None
     version = CaptionVersion(track_id=track.id, number=number, origin=CaptionOrigin.AUTOMATIC, engine="test")
     version.cues = [
         Cue(position=i, start_ms=start, end_ms=end, speaker=speaker, text=text)

@@ -13,9 +13,10 @@ from app.db import db
 from app.db.recordings import Recording, RecordingState
 from app.domain import grants, looks, paging, recordings, standing
 from app.errors import Invalid
-from app.web import guard, links, listing
+from app.web import captions_shown, guard, links, listing
 from app.web.api import grants as shared
 from app.web.api.pages import PAGING, page_size
+from app.web.bodies import Body
 from app.web.openapi import (
     BOOLEAN,
     INTEGER,
@@ -101,6 +102,12 @@ SUMMARY = component(
         }
     ),
 )
+PUBLISH = thing(
+    {"without_captions": BOOLEAN},
+    optional=("without_captions",),
+    note="While nobody has checked the captions, publishing is refused with the code `captions-unchecked` unless "
+    "`without_captions` is true.",
+)
 STATE_ONLY = component("RecordingState", thing({"id": UUID, "state": STATE, "published": BOOLEAN}))
 
 
@@ -111,7 +118,7 @@ def _seconds(recording: Recording) -> float | None:
 def shape(recording: Recording) -> dict[str, Any]:
     """A recording as the API shows it to this actor."""
     session = db.session()
-    facts = standing.of(session, recording.id)
+    facts = standing.of(session, recording.id, captions_shown.shown())
     progress = standing.progress(recording, standing.latest_run(session, recording))
     shown = {
         "id": str(recording.id),
@@ -193,10 +200,24 @@ def _state_answer(recording: Recording) -> Any:
 
 @bp.post("/<uuid:recording_id>/publish")
 @guard.on(Action.RECORDING_PUBLISH, Recording, lock=True)
-@describe("Open it to the audience of its grants", responses={200: STATE_ONLY}, tags=SHARING)
+@describe(
+    "Open it to the audience of its grants",
+    request=PUBLISH,
+    responses={200: STATE_ONLY},
+    tags=SHARING,
+)
 def publish(recording: Recording) -> Any:
     """Publish."""
-    grants.publish(db.session(), guard.actor(), recording)
+    body = Body()
+    without_captions = body.flag("without_captions")
+    body.check()
+    grants.publish(
+        db.session(),
+        guard.actor(),
+        recording,
+        without_captions=without_captions,
+        unchecked_shown=captions_shown.unchecked_are_shown(),
+    )
     return _state_answer(recording)
 
 

@@ -12,7 +12,7 @@ from app.access import Action
 from app.db import db
 from app.db.recordings import Recording
 from app.domain import downloads
-from app.web import doors, guard
+from app.web import captions_shown, doors, guard
 from app.web.forms import Form, text_field
 from app.web.headers import content_security_policy, origin_of
 
@@ -34,7 +34,7 @@ def show(recording: Recording) -> Any:
 
 
 def _filled(form: DownloadForm, recording: Recording) -> DownloadForm:
-    found = downloads.parts(db.session(), recording)
+    found = downloads.parts(db.session(), recording, captions_shown.shown())
     form.part.choices = [(part.name, part.label) for part in found]
     if len(found) > 0 and form.part.data is None:
         form.part.data = found[0].name
@@ -67,7 +67,9 @@ def send(recording: Recording) -> Any:
     if not form.part.choices:
         return _page(recording, form)
     part = form.attempt(
-        lambda: downloads.take(db.session(), guard.actor(), recording, form.part.data or "", form.reason.data or "")
+        lambda: downloads.take(
+            db.session(), guard.actor(), recording, form.part.data or "", captions_shown.shown(), form.reason.data or ""
+        )
     )
     return _page(recording, form) if part is None else _file(part)
 

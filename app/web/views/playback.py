@@ -18,7 +18,7 @@ from app.access import Action
 from app.db import db
 from app.db.recordings import Artefact, ArtefactKind, Recording
 from app.domain import playback, viewings
-from app.web import doors, guard, ranges
+from app.web import captions_shown, doors, guard, ranges
 
 bp = Blueprint("playback", __name__)
 
@@ -79,7 +79,8 @@ def video(recording: Recording) -> Response:
 @_route("captions/<language>.vtt", "captions")
 def captions(recording: Recording, language: str) -> Response:
     """The captions in one language. Never redirected: browsers take text tracks from the page's own origin only."""
-    return _whole(playback.artefact(db.session(), recording.id, ArtefactKind.CAPTIONS, language), WEBVTT)
+    text = playback.captions(db.session(), recording.id, language, captions_shown.shown())
+    return Response(text, content_type=WEBVTT)
 
 
 @_route("chapters.vtt", "chapters")
@@ -147,12 +148,6 @@ def _range_header(etag: str) -> str | None:
     """The Range header, unless If-Range names another state of the object: then the whole is due (RFC 9110 13.1.5)."""
     condition = request.headers.get("If-Range")
     return request.headers.get("Range") if condition is None or condition.strip() == etag else None
-
-
-def _whole(artefact: Artefact, media_type: str) -> Response:
-    key = artefact.key
-    _let_database_go()
-    return Response(guard.core().storage.get_bytes(key), content_type=media_type)
 
 
 def _let_database_go() -> None:

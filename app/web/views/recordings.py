@@ -16,7 +16,7 @@ from app.db.runs import Run, RunState
 from app.db.vocabulary import TermKind
 from app.domain import chapters, grants, looks, paging, recordings, runs, standing, viewings, vocabulary
 from app.errors import Conflict
-from app.web import guard, links, rows, tasks
+from app.web import captions_shown, guard, links, rows, tasks
 from app.web.forms import Checkboxes, Day, Form, text_field
 
 bp = Blueprint("recordings", __name__, url_prefix="/recordings")
@@ -80,7 +80,7 @@ def manage(recording: Recording) -> Any:
     session, who, now = db.session(), guard.actor(), clock.now()
     run = standing.latest_run(session, recording)
     progress = standing.progress(recording, run)
-    facts = standing.of(session, recording.id)
+    facts = standing.of(session, recording.id, captions_shown.shown())
     may = {
         "edit": policy.allows(session, who, Action.RECORDING_EDIT, recording.id, now),
         "publish": policy.allows(session, who, Action.RECORDING_PUBLISH, recording.id, now),

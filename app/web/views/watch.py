@@ -15,7 +15,7 @@ from app.db import db
 from app.db.recordings import Recording, RecordingState
 from app.db.vocabulary import TermKind
 from app.domain import evaluations, looks, vocabulary, watching
-from app.web import guard, players
+from app.web import captions_shown, guard, players
 from app.web.forms import safe_next
 
 bp = Blueprint("watch", __name__)
@@ -71,7 +71,7 @@ def watch_page(
         and request.args.get("shown") != "yes"
         and not watching.has_watched(session, who, recording)
     )
-    captions = watching.captions(session, recording.id)
+    captions = watching.captions(session, recording.id, captions_shown.shown())
     mine = evaluations.mine(session, who, recording.id)
     start = asked if asked is not None else resume or 0.0
     player = players.player_of(
@@ -89,6 +89,7 @@ def watch_page(
         resumed=resume if asked is None else None,
         asked=asked,
         captions=captions,
+        captions_hidden=player["captions_note"] == players.HIDDEN,
         said=next((_said(track) for track in captions if track.cues), None),
         themes=[term for term in recording.terms if term.kind is TermKind.THEME],
         draft=recording.published_at is None or recording.published_at > now,

@@ -24,7 +24,12 @@ def _day(text: str, option: str) -> date | None:
         raise Invalid(f"{option} must be a date like 2027-03-31, not {text!r}.") from None
 
 
-def _recording(session: Session, text: str) -> Recording:
+def recording_of(session: Session, text: str) -> Recording:
+    """The recording that was named on the command line.
+
+    Raises:
+        Invalid: there is none.
+    """
     from app.db.recordings import Recording
     from app.errors import Invalid
 
@@ -91,7 +96,7 @@ def grant(recording: str, to: str, until: str, reason: str, json_: bool) -> None
         from app.domain import grants
         from app.errors import Invalid
 
-        row = _recording(session, recording)
+        row = recording_of(session, recording)
         try:
             audience = grants.find_audience(session, SYSTEM, to)
         except Invalid as error:
@@ -116,7 +121,7 @@ def publish(recording: str, json_: bool) -> None:
         from app.access import SYSTEM
         from app.domain import caption_reviews, grants
 
-        row = _recording(session, recording)
+        row = recording_of(session, recording)
         uncaptioned = caption_reviews.why_not_captioned(
             session, row, unchecked_shown=core.settings.captions_unreviewed == "show"
         )

@@ -15,7 +15,7 @@ from app.captions import languages
 from app.db import db
 from app.db.recordings import Recording, RecordingState
 from app.db.vocabulary import TermKind
-from app.domain import evaluations, looks, vocabulary, watching
+from app.domain import descriptions, evaluations, looks, vocabulary, watching
 from app.web import captions_shown, guard, players
 from app.web.forms import safe_next
 
@@ -92,6 +92,7 @@ def watch_page(
         captions=captions,
         captions_hidden=player["captions_note"] == players.HIDDEN,
         said=_said([track for track in captions if track.cues]),
+        description=descriptions.told(session, who, recording),
         themes=[term for term in recording.terms if term.kind is TermKind.THEME],
         draft=recording.published_at is None or recording.published_at > now,
         processing=recording.state is RecordingState.PROCESSING,

@@ -11,7 +11,7 @@ from app.db import db
 from app.db.recordings import Recording, RecordingState
 from app.domain import audit, descriptions
 from app.domain.standing import Standing
-from app.web import guard
+from app.web import captions_shown, guard
 
 _WAITS = (RecordingState.UPLOADING, RecordingState.PROCESSING)
 _FILE_STATES = {
@@ -45,7 +45,11 @@ def of_recording(
             "hint": "" if complete else "No theme is chosen yet.",
         },
         {"text": "File", "href": upload if again and may["edit"] else None, "state": state, "hint": sentence},
-        {"text": "Captions", "href": None, **_captions(recording, facts)},
+        {
+            "text": "Captions",
+            "href": url_for("captions.index", **here) if facts.captions and may["captions"] else None,
+            **_captions(recording, facts),
+        },
         {
             "text": "Chapters (optional)",
             "href": url_for("recordings.edit_chapters", **here) if may["edit"] else None,
@@ -72,7 +76,12 @@ def _captions(recording: Recording, facts: Standing) -> dict[str, Any]:
         return {"state": "done", "hint": "No speech was found in the sound."}
     if track.status == "reviewed":
         return {"state": "done", "hint": f"{track.cues} captions, checked by a person."}
-    return {"state": "automatic", "hint": f"{track.cues} captions, made by a machine. Viewers are told so."}
+    seen = (
+        "Viewers are told so."
+        if captions_shown.unchecked_are_shown()
+        else "Viewers see them when somebody has checked them."
+    )
+    return {"state": "automatic", "hint": f"{track.cues} captions, made by a machine. {seen}"}
 
 
 def _description(recording: Recording) -> dict[str, Any]:

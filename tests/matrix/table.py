@@ -211,6 +211,8 @@ def _post(endpoint: str, act: str, method: str = "POST", **options: Any) -> Surf
 _GRANT = {"grant_id": "{grant}"}
 _CASE_GRANT = {"grant_id": "{case_grant}"}
 _CODE = {"code_id": "{code}"}
+_TRACK = {"language": "en"}
+_VERSION = {"language": "en", "number": "1"}
 _UPLOAD = {"upload_id": "{upload}"}
 
 SURFACES: tuple[Surface, ...] = (
@@ -228,6 +230,36 @@ SURFACES: tuple[Surface, ...] = (
     _post("recordings.cancel", "recording:edit"),
     _post("recordings.withdraw", "recording:publish"),
     _post("recordings.restore", "recording:publish"),
+    Surface("captions.index", "captions:edit", core=True),
+    Surface("captions.edit", "captions:edit", values=_TRACK, needs="captions"),
+    _post(
+        "captions.save",
+        "captions:edit",
+        values=_TRACK,
+        needs="captions",
+        form={"revision": "1", "base": "[]", "first": "1"},
+    ),
+    Surface("captions.versions", "captions:edit", values=_TRACK, needs="captions"),
+    Surface("captions.version", "captions:edit", values=_VERSION, needs="captions"),
+    _post("captions.restore", "captions:edit", values=_TRACK, needs="captions", form={"revision": "1", "version": "1"}),
+    _post("captions.check_all", "captions:edit", values=_TRACK, needs="captions", form={"revision": "1"}),
+    _post("captions.review", "captions:review", values=_TRACK, needs="captions", form={"revision": "1"}, core=True),
+    _post("captions.approve", "captions:review", values=_TRACK, needs="captions", form={"revision": "1"}),
+    _post("captions.unpublish", "captions:review", values=_TRACK, needs="captions"),
+    Surface("api_captions.index", "captions:edit"),
+    Surface("api_captions.show", "captions:edit", values=_TRACK, needs="captions", core=True),
+    _post(
+        "api_captions.save", "captions:edit", "PUT", values=_TRACK, needs="captions", json={"revision": 1, "cues": []}
+    ),
+    _post("api_captions.merge", "captions:edit", values=_TRACK, needs="captions", json={"base": [], "mine": []}),
+    _post("api_captions.fix", "captions:edit", values=_TRACK, needs="captions", json={"cues": []}),
+    Surface("api_captions.versions", "captions:edit", values=_TRACK, needs="captions"),
+    Surface("api_captions.version", "captions:edit", values=_VERSION, needs="captions"),
+    Surface("api_captions.changes", "captions:edit", values=_VERSION, needs="captions"),
+    _post("api_captions.restore", "captions:edit", values=_TRACK, needs="captions", json={"revision": 1, "version": 1}),
+    _post("api_captions.review", "captions:review", values=_TRACK, needs="captions", json={"revision": 1}),
+    _post("api_captions.approve", "captions:review", values=_TRACK, needs="captions", json={"revision": 1}),
+    _post("api_captions.unpublish", "captions:review", values=_TRACK, needs="captions"),
     Surface("share.show", "recording:publish"),
     _post("share.give", "recording:publish", form={"email": "viewer@example.org"}),
     _post("share.revoke", "recording:publish", values=_GRANT, needs="grant"),

@@ -84,6 +84,7 @@ def manage(recording: Recording) -> Any:
     may = {
         "edit": policy.allows(session, who, Action.RECORDING_EDIT, recording.id, now),
         "publish": policy.allows(session, who, Action.RECORDING_PUBLISH, recording.id, now),
+        "captions": policy.allows(session, who, Action.CAPTIONS_EDIT, recording.id, now),
     }
     missing = grants.missing_for_publishing(session, recording)
     return render_template(

@@ -101,7 +101,7 @@ def bring(recording: Recording) -> Any:
         recording=recording,
         form=form,
         errors=errors,
-        back={"href": _back(recording), "text": "Back to the recording"},
+        back={"href": _back(recording), "text": "Back to the captions"},
         may_download=policy.allows(db.session(), guard.actor(), Action.RECORDING_DOWNLOAD, recording.id, clock.now()),
     )
     return page, 400 if errors else 200
@@ -113,7 +113,7 @@ def _usual(recording: Recording) -> str:
 
 
 def _back(recording: Recording) -> str:
-    return url_for("recordings.manage", recording_id=recording.id)
+    return url_for("captions.index", recording_id=recording.id)
 
 
 def _done(recording: Recording, brought: Brought) -> str:
@@ -122,7 +122,7 @@ def _done(recording: Recording, brought: Brought) -> str:
         recording=recording,
         brought=brought,
         language=languages.of(brought.language),
-        back={"href": _back(recording), "text": "Back to the recording"},
+        back={"href": _back(recording), "text": "Back to the captions"},
     )
 
 
@@ -147,13 +147,13 @@ def translate(recording: Recording) -> Any:
             flash(
                 f"{begun.cues:,} captions were copied. They are not shown until somebody has checked the {name} ones."
             )
-            return redirect(_back(recording))
+            return redirect(url_for("captions.edit", recording_id=recording.id, language=begun.language))
     errors = form.sentences()
     page = render_template(
         "pages/captions/translate.html",
         recording=recording,
         form=form,
         errors=errors,
-        back={"href": _back(recording), "text": "Back to the recording"},
+        back={"href": _back(recording), "text": "Back to the captions"},
     )
     return page, 400 if errors else 200

@@ -71,6 +71,6 @@ def export(recording: str, language: str, kind: str, out: Path | None, current: 
             out.write_bytes(taken.body)
         elif not json_:
             sys.stdout.buffer.write(taken.body)
-    if out is not None or json_:
         result = {"recording": str(row.id), "language": language, "format": kind, "file": str(out) if out else None}
+    if out is not None or json_:
         finish(result, f"Written to {out}.", json_)

@@ -8,11 +8,26 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, func, literal, literal_column, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY
 from sqlalchemy.orm import Session, aliased
 
@@ -31,6 +46,7 @@ _ENGLISH = cast("english", REGCONFIG)
 _SIMPLE: ColumnElement[Any] = literal_column("'simple'::regconfig")  # as the index spells it
 #: Marks of matched words inside a snippet on its way from the database: characters that no text of ours keeps.
 _START, _STOP = "\ue000", "\ue001"
+_PHRASE = re.compile(r'"[^"]+"')
 _MARKED = re.compile(f"{_START}(.*?){_STOP}", re.S)
 
 
@@ -73,18 +89,39 @@ def _in_english() -> ColumnElement[bool]:
 
 def _is_said(words: str) -> ColumnElement[bool]:
     """Whether a cue says the words: in English whatever their endings, in any other language as they are written."""
-    written = func.to_tsvector(_SIMPLE, Cue.text)
     return or_(
-        and_(_in_english(), Cue.search.op("@@")(_asked(words))),
-        and_(~_in_english(), written.op("@@")(_asked(words, _SIMPLE))),
+        and_(_in_english(), _says(words, _ENGLISH, lambda cue: cue.search)),
+        and_(~_in_english(), _says(words, _SIMPLE, _written)),
     )
 
 
+def _written(cue: Any) -> ColumnElement[Any]:
+    return func.to_tsvector(_SIMPLE, cue.text)
+
+
+def _says(words: str, language: ColumnElement[Any], vector: Callable[[Any], Any]) -> ColumnElement[bool]:
+    """Whether a cue's vector fits. A phrase may also begin in one cue and end in the next: the index then finds cues with
+    any of its words, and the words of both are read."""
+    asked = _asked(words, language)
+    fits: ColumnElement[bool] = vector(Cue).op("@@")(asked)
+    if not _PHRASE.fullmatch(words):
+        return fits
+    any_word = cast(func.regexp_replace(cast(asked, Text), "<(-|[0-9]+)>", "|", "g"), TSQUERY)
+    behind = aliased(Cue)
+    goes_on = exists().where(
+        behind.version_id == Cue.version_id,
+        behind.position == Cue.position + 1,
+        vector(behind).op("@@")(any_word),
+        ~vector(behind).op("@@")(asked),
+        func.to_tsvector(language, func.concat_ws(" ", Cue.text, behind.text)).op("@@")(asked),
+    )
+    return or_(fits, and_(vector(Cue).op("@@")(any_word), goes_on.correlate_except(behind)))
+
+
 def _said_rank(words: str) -> ColumnElement[float]:
-    written = func.to_tsvector(_SIMPLE, Cue.text)
     return case(
         (_in_english(), func.ts_rank(Cue.search, _asked(words))),
-        else_=func.ts_rank(written, _asked(words, _SIMPLE)),
+        else_=func.ts_rank(_written(Cue), _asked(words, _SIMPLE)),
     )
 
 

@@ -30,7 +30,7 @@ class ImportForm(Form):
         "Caption file",
         description="WebVTT, SubRip (.srt), TTML, plain text or Word (.docx), at most 4 MB.",
     )
-    language = SelectField("Language", choices=CHOICES)
+    language = SelectField("Language", choices=CHOICES, validate_choice=False)
 
 
 class TranslationForm(Form):
@@ -39,6 +39,7 @@ class TranslationForm(Form):
     language = SelectField(
         "Language",
         choices=CHOICES,
+        validate_choice=False,
         description="The captions are copied; in the editor you then overwrite them one by one.",
     )
 

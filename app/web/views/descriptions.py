@@ -28,10 +28,12 @@ class DescriptionForm(Form):
             ("missing", "It has none, and none was decided on"),
         ],
         default="missing",
+        validate_choice=False,
     )
     described = SelectField(
         "The described version",
         choices=[],
+        validate_choice=False,
         description="Another recording of the same case that you may edit. Upload it like any other; it has its own "
         "captions and is shared on its own.",
     )

@@ -28,6 +28,7 @@ class DownloadForm(Form):
     format = SelectField(
         "Kind of file",
         choices=[("", "The usual one"), *((one.name, f"{one.label} (.{one.name})") for one in files.FORMATS.values())],
+        validate_choice=False,
         description="For captions WebVTT, SubRip, TTML, plain text or Word; for transcripts plain text or Word.",
     )
     reason = text_field("Why you download it", most=downloads.MOST_REASON, hint="It is kept with your name.")

@@ -144,6 +144,12 @@ def _shown(cue: Cue) -> tuple[int, int, tuple[str, ...], str | None]:
 
 
 def _hunks(a: Sequence[Any], b: Sequence[Any], *, all_: bool = False) -> list[Hunk]:
-    """Stretches of `a` and what stands there in `b`: those that differ, or all."""
-    codes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
-    return [(i1, i2, j1, j2) for tag, i1, i2, j1, j2 in codes if all_ or tag != "equal"]
+    """Stretches of `a` and what stands there in `b`: those that differ, or all. As many captions in place of as many are
+    taken one by one: so two people can change neighbours without being in each other's way."""
+    found: list[Hunk] = []
+    for tag, i1, i2, j1, j2 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        if tag == "replace" and i2 - i1 == j2 - j1:
+            found += [(i1 + n, i1 + n + 1, j1 + n, j1 + n + 1) for n in range(i2 - i1)]
+        elif all_ or tag != "equal":
+            found.append((i1, i2, j1, j2))
+    return found

@@ -60,8 +60,8 @@ class EditedMeanwhile(Conflict):
         self.merged = merged
 
 
-def of(session: Session, track: CaptionTrack) -> Draft:
-    """The current version of a track: two queries.
+def of(session: Session, track: CaptionTrack, cues: list[Cue] | None = None) -> Draft:
+    """The current version of a track: two queries, or one where its cues are known.
 
     Raises:
         NotFound: the track has no version yet.
@@ -70,7 +70,8 @@ def of(session: Session, track: CaptionTrack) -> Draft:
     by = version.created_by
     return Draft(
         track, version.number, track.revision, version.origin, by.name if by is not None else "",
-        version.created_by_id, version.updated_at, caption_versions.cues_of(session, track, version.number),
+        version.created_by_id, version.updated_at,
+        caption_versions.cues_of(session, track, version.number) if cues is None else cues,
     )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def save(
         raise EditedMeanwhile(theirs, comparing.merge(base, kept, theirs.cues) if base is not None else None)
     current = caption_versions.version(session, track, track.current_version)
     if caption_versions.cues_of(session, track, current.number) == kept and not apart:
-        return of(session, track)
+        return of(session, track, kept)
     if not apart and not note and _goes_on(actor, track, current):
         _rewrite(session, track, current, kept)
     else:
@@ -109,7 +110,7 @@ def save(
             session, actor, "captions:edit", "recording", recording.id, language=language, version=added.number
         )
     session.flush()
-    return of(session, track)
+    return of(session, track, kept)
 
 
 def _goes_on(actor: Actor, track: CaptionTrack, current: CaptionVersion) -> bool:

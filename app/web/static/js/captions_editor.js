@@ -129,8 +129,8 @@ export class Editor {
   focus(id, name = "text", from = null, to = from) {
     const field = this.rows.field(id, name);
     if (!field) return;
-    field.focus();
-    field.closest("[data-cue]").scrollIntoView({ block: "nearest" });
+    field.focus({ preventScroll: true });
+    field.scrollIntoView({ block: "nearest" });
     if (from !== null) field.setSelectionRange(from, to);
   }
 
@@ -413,6 +413,7 @@ async function start() {
       const draft = await call("GET", root.dataset.api);
       root.querySelector('[data-part="plain"]').remove();
       for (const part of root.querySelectorAll("[data-scripted]")) part.hidden = false;
+      for (const part of document.querySelectorAll("[data-plain]")) part.remove(); // true when the page was made, not for long
       root.vignetteEditor = new Editor(root, draft);
       root.dataset.ready = "yes";
     } catch (error) {

@@ -176,22 +176,25 @@ def _shape_cost(lines: tuple[str, ...], group: list[_Token], next_start_ms: int)
 
 def _wrap(group: list[_Token]) -> tuple[str, ...] | None:
     """One line if it fits, else the two that divide best; None when two lines are not enough."""
-    whole = _join(group)
-    if len(whole) <= MAX_CHARS:
-        return (whole,)
-    best: tuple[float, tuple[str, str]] | None = None
+    # lengths are reckoned and not joined: this is asked for every stretch of words that could be a caption
+    reach = [len(group[0].text)]
+    for token in group[1:]:
+        reach.append(reach[-1] + len(token.text) + (not token.glued))
+    if reach[-1] <= MAX_CHARS:
+        return (_join(group),)
+    best: tuple[float, int] | None = None
     for at in range(1, len(group)):
-        upper = _join(group[:at])
-        if len(upper) > MAX_CHARS:
+        upper = reach[at - 1]
+        if upper > MAX_CHARS:
             break
-        lower = _join(group[at:])
-        if len(lower) > MAX_CHARS:
+        lower = reach[-1] - upper - (not group[at].glued)
+        if lower > MAX_CHARS:
             continue
-        cost = sense.break_cost(group[at - 1].text, group[at].text, 0.0) + abs(len(upper) - len(lower)) * 0.15
-        cost += 0.5 if len(upper) > len(lower) else 0.0
+        cost = sense.break_cost(group[at - 1].text, group[at].text, 0.0) + abs(upper - lower) * 0.15
+        cost += 0.5 if upper > lower else 0.0
         if best is None or cost < best[0]:
-            best = (cost, (upper, lower))
-    return best[1] if best else None
+            best = (cost, at)
+    return (_join(group[: best[1]]), _join(group[best[1] :])) if best else None
 
 
 def wrapped(text: str) -> tuple[str, ...] | None:

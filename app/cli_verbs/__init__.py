@@ -14,6 +14,7 @@ def register(main: click.Group, kind: type[click.Command], as_json: Callable[[An
     """Add the verbs to `main`, each as a command of `kind` with `--json`. A verb such as `user add` gets a group."""
     from app.cli_verbs import (  # each names its verbs when it is imported
         audit,
+        captions,
         content,
         operations,
         people,
@@ -22,7 +23,7 @@ def register(main: click.Group, kind: type[click.Command], as_json: Callable[[An
         work,
     )
 
-    for module in (people, content, operations, work, reprocess, audit, send):
+    for module in (people, content, captions, operations, work, reprocess, audit, send):
         for words, function in kit.verbs_of(module.__name__):
             group = main
             for word in words[:-1]:

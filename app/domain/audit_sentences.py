@@ -16,6 +16,7 @@ SENTENCES: dict[str, str] = {
     # recordings
     "recording:create": "created a recording",
     "recording:edit": "changed a recording",
+    "recording:describe": "decided on the audio description of a recording",
     "recording:chapters": "changed the chapters of a recording",
     "recording:publish": "published a recording",
     "recording:unpublish": "unpublished a recording",

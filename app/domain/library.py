@@ -24,7 +24,7 @@ from app.db.cases import Case, case_terms
 from app.db.places import Area, AreaKind, Organisation
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState, WatchPosition, recording_terms
 from app.db.vocabulary import Term, TermKind
-from app.domain import caption_showing, paging, search
+from app.domain import caption_showing, descriptions, paging, search
 from app.domain.caption_showing import Shown
 from app.domain.paging import Page, Sorting
 from app.domain.watching import on_show, worth_resuming
@@ -35,17 +35,19 @@ FACETS = {"theme": "Theme", "origin": "Where the case comes from", "profession":
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody looks for. `chosen` maps a facet to the codes chosen in it: any of a facet, all of the facets."""
+    """What somebody looks for. `chosen` maps a facet to the codes chosen in it: any of a facet, all of the facets.
+    `by_ear`: only what can be followed without the picture."""
 
     words: str = ""
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
     case_id: uuid.UUID | None = None
     drafts: bool = False
+    by_ear: bool = False
 
     @property
     def narrows(self) -> bool:
         """Whether anything is asked for at all."""
-        return bool(self.words or self.case_id or any(self.chosen.values()))
+        return bool(self.words or self.case_id or any(self.chosen.values()) or self.by_ear)
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def _fitting(session: Session, actor: Actor, wish: Wish, shown: Shown, now: date
         conditions.append(search.matches(wish.words, shown))
     if wish.case_id is not None:
         conditions.append(Recording.case_id == wish.case_id)
+    if wish.by_ear:
+        conditions.append(descriptions.followed_by_ear())
     return session.scalar(select(func.array_agg(Recording.id).cast(Text)).where(*conditions)) or "{}"
 
 

@@ -60,12 +60,12 @@ def to_watch(session: Session, recording_id: uuid.UUID) -> Recording:
 
 
 def captions(session: Session, recording_id: uuid.UUID, shown: Shown) -> list[Captions]:
-    """The tracks of a recording that are shown, with their cues, English first: two queries."""
+    """The tracks of a recording that are shown, with their cues, what is spoken before translations: two queries."""
     tracks = session.execute(
         select(CaptionTrack, CaptionVersion.id)
         .join(CaptionVersion, caption_showing.version_is(shown))
         .where(CaptionTrack.recording_id == recording_id)
-        .order_by(CaptionTrack.language != "en", CaptionTrack.language)
+        .order_by(CaptionTrack.kind, CaptionTrack.language != "en", CaptionTrack.language)
     ).all()
     cues: dict[uuid.UUID, list[Cue]] = {version_id: [] for _, version_id in tracks}
     for cue in session.scalars(select(Cue).where(Cue.version_id.in_(cues)).order_by(Cue.version_id, Cue.position)):

@@ -53,6 +53,7 @@ class Description:
     query: Mapping[str, Schema]
     headers: Mapping[str, Schema]
     tags: Sequence[str]
+    response_type: str = JSON
     deprecated: bool = field(default=False)
 
 
@@ -125,19 +126,21 @@ def describe(
     query: Mapping[str, Schema] | None = None,
     headers: Mapping[str, Schema] | None = None,
     tags: Sequence[str] = (),
+    response_type: str = JSON,
 ) -> Callable[[View], View]:
     """Say what a view of the API takes and gives.
 
     Args:
         request: schema of the body; `request_type` is its media type.
-        responses: status to schema, None where there is no body. Problems need not be named.
+        responses: status to schema, None where there is no body; `response_type` is the media type of all bodies.
+            Problems need not be named.
         query: name to schema of what may stand behind the question mark.
         headers: name to schema of headers that the view reads; Idempotency-Key is added to every POST.
     """
 
     def note(view: View) -> View:
         view._openapi = Description(  # type: ignore[attr-defined]
-            summary, request, request_type, responses or {204: None}, query or {}, headers or {}, tags
+            summary, request, request_type, responses or {204: None}, query or {}, headers or {}, tags, response_type
         )
         return view
 
@@ -224,7 +227,7 @@ def _operation(rule: Rule, method: str, said: Description, view: Callable[..., A
             **{
                 str(status): {
                     "description": "No content" if schema is None else "Done",
-                    **({} if schema is None else {"content": {JSON: {"schema": schema}}}),
+                    **({} if schema is None else {"content": {said.response_type: {"schema": schema}}}),
                 }
                 for status, schema in said.responses.items()
             },

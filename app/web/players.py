@@ -8,6 +8,7 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import func, select
 
+from app.captions import languages
 from app.db import db
 from app.db.captions import CaptionTrack, CaptionVersion, Cue
 from app.db.people import Person
@@ -19,7 +20,6 @@ from app.web import captions_shown, guard
 UNCHECKED = "Automatic captions, not yet checked"
 HIDDEN = "Nobody has checked the captions of this recording yet, so they are not shown"
 NO_SPEECH = "No speech was found in this recording, so it has no captions"
-LANGUAGES = {"en": "English", "cy": "Welsh", "gd": "Scottish Gaelic", "ga": "Irish"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Track:
 
 
 def tracks_of(recording: Recording) -> list[Track]:
-    """The caption tracks of a recording, by language: one query."""
+    """The caption tracks of a recording, what is spoken before translations: one query."""
     number = captions_shown.shown()
     has_cues = (
         select(Cue.position)
@@ -45,7 +45,7 @@ def tracks_of(recording: Recording) -> list[Track]:
     query = (
         select(CaptionTrack.language, number.is_not(None), caption_showing.is_checked(), has_cues)
         .where(CaptionTrack.recording_id == recording.id, CaptionTrack.current_version > 0)
-        .order_by(CaptionTrack.language)
+        .order_by(CaptionTrack.kind, CaptionTrack.language != "en", CaptionTrack.language)
     )
     return [Track(*row) for row in db.session.execute(query)]
 
@@ -110,7 +110,7 @@ def player_of(
                     language=track.language,
                 ),
                 "lang": track.language,
-                "label": LANGUAGES.get(track.language, track.language),
+                "label": languages.of(track.language).label,
             }
             for track in tracks
             if track.shown and track.has_cues

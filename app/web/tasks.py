@@ -9,7 +9,7 @@ from flask import url_for
 
 from app.db import db
 from app.db.recordings import Recording, RecordingState
-from app.domain import audit
+from app.domain import audit, descriptions
 from app.domain.standing import Standing
 from app.web import captions_shown, guard
 
@@ -55,6 +55,11 @@ def of_recording(
             "href": url_for("recordings.edit_chapters", **here) if may["edit"] else None,
             "state": "done" if recording.chapters else "todo",
         },
+        {
+            "text": "Audio description",
+            "href": url_for("descriptions.edit", **here) if may["edit"] else None,
+            **_description(recording),
+        },
         {"text": "Share and publish", **_sharing(recording, missing, may)},
     ]
 
@@ -77,6 +82,13 @@ def _captions(recording: Recording, facts: Standing) -> dict[str, Any]:
         else "Viewers see them when somebody has checked them."
     )
     return {"state": "automatic", "hint": f"{track.cues} captions, made by a machine. {seen}"}
+
+
+def _description(recording: Recording) -> dict[str, Any]:
+    made = descriptions.decision(db.session(), recording.id)
+    if made is None:
+        return {"state": "todo", "hint": "Nobody has said yet whether it can be followed without the picture."}
+    return {"state": "done", "hint": "It needs none." if made.described_id is None else "There is a described version."}
 
 
 def _sharing(recording: Recording, missing: Sequence[str], may: Mapping[str, bool]) -> dict[str, Any]:

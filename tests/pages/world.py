@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app import access, clock
 from app.access import SYSTEM
 from app.db.cases import Case, CaseStatus
+from app.db.descriptions import AudioDescription, DescriptionStatus
 from app.db.evaluations import Evaluation, Score
 from app.db.fixity import FindingKind, FixityFinding
 from app.db.grants import AccessCode, AccessRequest, Grant, GrantRight, RequestOutcome
@@ -29,6 +30,8 @@ from tests.pages import table
 from tests.support.world import World
 from tests.watching import film
 
+#: Captions in a language that is written from right to left (an invented sentence: the doctor says sorry).
+URDU = [(0, 2_000, "ڈاکٹر", "السلام علیکم۔ مجھے افسوس ہے۔"), (2_500, 5_000, "بیٹی", "شکریہ، ڈاکٹر صاحب۔")]
 LONG = "A very long title about duty of candour, consultation skills and Hospitalbehandlungsvereinbarungen in winter"
 
 
@@ -229,6 +232,23 @@ def _recordings(
             film.caption(session, storage, recording, checked=name in ("second", "withdrawn"))
             film.chapter(session, recording)
         made[name] = recording
+    film.caption(session, storage, made["second"], URDU, language="ur")
+    session.add_all(
+        [
+            AudioDescription(
+                recording_id=made["second"].id,
+                status=DescriptionStatus.NOT_NEEDED,
+                reason="Two people sit and talk; everything that matters is said.",
+                decided_by_id=maker.id,
+            ),
+            AudioDescription(
+                recording_id=made["published"].id,
+                status=DescriptionStatus.DESCRIBED,
+                described_id=made["draft"].id,
+                decided_by_id=maker.id,
+            ),
+        ]
+    )
     _run(session, made["processing"], RunState.RUNNING)
     _run(session, made["failed"], RunState.FAILED)
     _run(session, made["published"], RunState.SUCCEEDED)

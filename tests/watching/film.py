@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app import clock
 from app.captions import webvtt
 from app.captions.cues import Cue as SpokenCue
-from app.db.captions import CaptionOrigin, CaptionTrack, CaptionVersion, Cue
+from app.db.captions import CaptionKind, CaptionOrigin, CaptionTrack, CaptionVersion, Cue
 from app.db.recordings import Artefact, ArtefactKind, Chapter, Recording
 from app.media import encode, fmp4, join, ladder, probe
 from app.media.commands import ffmpeg_path
@@ -144,12 +144,14 @@ def store(storage: Storage, parts: list[Part]) -> Reel:
 
 
 def caption(
-    session: Session, storage: Storage, recording: Recording, cues: Any = CUES, number: int = 1, *, checked: bool = True
-) -> CaptionTrack:
-    """Captions in English: a version with its cues, and its WebVTT. Not `checked`: viewers do not see them."""
-    track = session.query(CaptionTrack).filter_by(recording_id=recording.id, language="en").one_or_none()
+    session: Session, storage: Storage, recording: Recording, cues: Any = CUES, number: int = 1, *, checked: bool = True,
+    language: str = "en",
+) -> CaptionTrack:  # fmt: skip
+    """Captions: a version with its cues, and its WebVTT. Not `checked`: viewers do not see them."""
+    track = session.query(CaptionTrack).filter_by(recording_id=recording.id, language=language).one_or_none()
     if track is None:
-        track = CaptionTrack(recording_id=recording.id, language="en")
+        kind = CaptionKind.CAPTIONS if language == "en" else CaptionKind.TRANSLATION
+        track = CaptionTrack(recording_id=recording.id, language=language, kind=kind)
         session.add(track)
         session.flush()
     track.current_version = track.revision = number
@@ -161,13 +163,13 @@ def caption(
         for i, (start, end, speaker, text) in enumerate(cues)
     ]
     session.add(version)
-    body = webvtt.write([_spoken(*cue) for cue in cues], language="en").encode()
-    key = keys.caption_version(recording.id, "en", number)
+    body = webvtt.write([_spoken(*cue) for cue in cues], language=language).encode()
+    key = keys.caption_version(recording.id, language, number)
     stored = storage.put_bytes(key, body, "text/vtt")
-    session.query(Artefact).filter_by(recording_id=recording.id, kind=ArtefactKind.CAPTIONS, name="en").delete()
+    session.query(Artefact).filter_by(recording_id=recording.id, kind=ArtefactKind.CAPTIONS, name=language).delete()
     session.add(
         Artefact(
-            recording_id=recording.id, kind=ArtefactKind.CAPTIONS, name="en", key=key, media_type="text/vtt",
+            recording_id=recording.id, kind=ArtefactKind.CAPTIONS, name=language, key=key, media_type="text/vtt",
             size=stored.size, sha256=stored.sha256,
         )
     )  # fmt: skip

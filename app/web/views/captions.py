@@ -9,7 +9,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 
 from app import clock
 from app.access import Action, policy
-from app.captions import comparing
+from app.captions import comparing, languages
 from app.db import db
 from app.db.recordings import Recording
 from app.domain import caption_drafts, caption_reviews, caption_versions, looks
@@ -27,7 +27,7 @@ def _long_forms(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
 
 
 def _language(code: str) -> str:
-    return players.LANGUAGES.get(code, code)
+    return languages.of(code).name
 
 
 def _four_eyes() -> bool:

@@ -26,6 +26,7 @@ def _wish() -> library.Wish:
             for facet in library.FACETS
         },
         case_id=links.as_id(asked.get("case", "")),
+        by_ear=asked.get("by_ear") == "yes",
         drafts=asked.get("drafts") == "yes" and policy.can(guard.actor(), Action.RECORDING_CREATE),
     )
 
@@ -33,6 +34,7 @@ def _wish() -> library.Wish:
 def _kept(wish: library.Wish, sort: str) -> dict[str, Any]:
     """The wish as it stands in addresses."""
     kept: dict[str, Any] = {"q": wish.words, "case": wish.case_id, "drafts": "yes" if wish.drafts else "", "sort": sort}
+    kept["by_ear"] = "yes" if wish.by_ear else ""
     kept |= {facet: list(codes) for facet, codes in wish.chosen.items()}
     return {name: value for name, value in kept.items() if value}
 

@@ -174,6 +174,12 @@ def _range_header(etag: str) -> str | None:
     return request.headers.get("Range") if condition is None or condition.strip() == etag else None
 
 
+def _whole(artefact: Artefact, media_type: str) -> Response:
+    key = artefact.key
+    _let_database_go()
+    return Response(guard.core().storage.get_bytes(key), content_type=media_type)
+
+
 def _let_database_go() -> None:
     """Give the connection back before waiting for S3: a slow reader must not hold one. What was written down of the
     viewing is kept, however the reading ends."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from app import clock
 from app.access import Action, policy
+from app.captions import languages
 from app.db import db
 from app.db.recordings import Recording, RecordingState
 from app.db.vocabulary import TermKind
-from app.domain import evaluations, growing, looks, recordings, vocabulary, watching
+from app.domain import descriptions, evaluations, growing, looks, recordings, vocabulary, watching
 from app.web import captions_shown, guard, players
 from app.web.forms import safe_next
 
@@ -90,7 +91,8 @@ def watch_page(
         asked=asked,
         captions=captions,
         captions_hidden=player["captions_note"] == players.HIDDEN,
-        said=next((_said(track) for track in captions if track.cues), None),
+        said=_said([track for track in captions if track.cues]),
+        description=descriptions.told(session, who, recording),
         themes=[term for term in recording.terms if term.kind is TermKind.THEME],
         draft=recording.published_at is None or recording.published_at > now,
         processing=recording.state is RecordingState.PROCESSING,
@@ -112,10 +114,15 @@ def watch_page(
     )
 
 
-def _said(track: watching.Captions) -> dict[str, Any]:
-    """A track as `components/transcript.html` draws it. Words wrap as the page is wide, not as captions do."""
+def _said(tracks: Sequence[watching.Captions]) -> dict[str, Any] | None:
+    """The first track as `components/transcript.html` draws it, and in which languages there are others. Words wrap as
+    the page is wide, not as captions do."""
+    if not tracks:
+        return None
     return {
-        "checked": track.checked,
+        "checked": tracks[0].checked,
+        "language": languages.of(tracks[0].language),
+        "others": [languages.of(track.language) for track in tracks[1:]],
         "rows": [
             {
                 "start": cue.start_ms / 1000,
@@ -123,7 +130,7 @@ def _said(track: watching.Captions) -> dict[str, Any]:
                 "text": cue.text.replace("\n", " "),
                 "speaker": cue.speaker,
             }
-            for cue in track.cues
+            for cue in tracks[0].cues
         ],
     }
 

@@ -26,6 +26,7 @@ _ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+")
 
 Delivery = Literal["auto", "redirect", "proxy"]
 CaptionEngine = Literal["faster-whisper", "openai-whisper", "none"]
+CaptionDevice = Literal["auto", "cpu", "cuda"]
 Brand = Literal["plain", "nhs", "organisation"]
 SecondFactor = Literal["required", "optional"]
 
@@ -68,7 +69,12 @@ class Settings:
     organisation_name: str = _setting("", "name shown in the header when BRAND is organisation")
     caption_engine: CaptionEngine = _setting("faster-whisper", "faster-whisper, openai-whisper or none")
     caption_model: str = _setting("base", "Whisper model: a size, or the path of a folder (or .pt file) with weights")
-    caption_language: str = _setting("en", "language spoken in recordings, as an ISO 639-1 code")
+    caption_language: str = _setting(
+        "en", "language spoken in recordings, as an ISO 639-1 code; auto: found out from the sound, English if unsure"
+    )
+    caption_device: CaptionDevice = _setting(
+        "auto", "where captions are made: auto (a GPU when there is one), cpu or cuda"
+    )
     max_upload_bytes: int = _setting(20 * 1024**3, "largest upload accepted, in bytes")
     max_duration_seconds: int = _setting(6 * 3600, "longest recording accepted, in seconds")
     chunk_seconds: int = _setting(60, "length of one unit of encoding, in seconds")

@@ -22,5 +22,7 @@ STAGES: Registry = {
     ("ingest", "transcribe"): transcribe.run,
     ("ingest", "download"): download.run,
     ("ingest", "finish"): tidying.finish,
+    ("recaption", "transcribe"): transcribe.run,
+    ("recaption", "finish"): tidying.finish,
     ("erase", "erase"): tidying.erase,
 }

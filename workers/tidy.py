@@ -15,7 +15,8 @@ from app.storage import keys
 def tidy(core: Core, recording_id: uuid.UUID, ending: uuid.UUID | None = None) -> int:
     """Remove objects that runs have made and no artefact names. Returns how many.
 
-    Objects of unfinished runs stay, and so do the chunks of failed ones, because they may be tried again. Objects are
+    Objects of unfinished runs stay, and so do the chunks of failed ones, because they may be tried again. Windows of sound
+    that were heard go with any end: the ledger does not name them, and hearing them again costs minutes. Objects are
     listed before rows are read: whatever is stored or registered meanwhile is not touched.
 
     Args:
@@ -34,7 +35,8 @@ def tidy(core: Core, recording_id: uuid.UUID, ending: uuid.UUID | None = None) -
             continue
         run_id = uuid.UUID(rest.partition("/")[0])
         state = RunState.SUCCEEDED if run_id == ending else states.get(run_id)
-        if state == RunState.SUCCEEDED or (kind == "made" and state in (RunState.FAILED, RunState.CANCELLED)):
+        passing = kind == "made" or rest.partition("/")[2].startswith("heard/")
+        if state == RunState.SUCCEEDED or (passing and state in (RunState.FAILED, RunState.CANCELLED)):
             core.storage.delete(key)
             removed += 1
     return removed

@@ -31,6 +31,7 @@ from app.errors import Unavailable
 from app.pipeline.spec import QUEUES, Queue
 from app.settings import Settings
 from workers import mailing, periodic
+from workers.awaited import AwaitedModel
 from workers.pulse import DATABASE_AWAY, Pulse
 from workers.registry import STAGES, Registry
 from workers.runner import Runner
@@ -54,6 +55,7 @@ class Timings:
     poll: float = 2
     upkeep: float = 600
     mail: float = 2
+    model: float = 30
     stop: float = 4
 
 
@@ -86,6 +88,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._upkeep_guard = threading.Lock()
         self._mail_guard = threading.Lock()
+        self._model = AwaitedModel(core)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.disk = Scratch(core.settings.data)
         self.pulse = Pulse(core, timings.beat, self.give_up)
@@ -102,7 +105,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
-        threads = sum(self._concurrency(queue) for queue in self.queues) + 5
+        threads = sum(self._concurrency(queue) for queue in self.queues) + 6
         self._loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="stage"))
         self.pulse.start()
         logs.event(log, "worker started", worker=self.name, queue=",".join(self.queues))
@@ -110,6 +113,8 @@ class Worker:
         tasks.append(asyncio.create_task(self._every(self.timings.sweep, self._sweep), name="sweep"))
         tasks.append(asyncio.create_task(self._every(self.timings.upkeep, self._upkeep), name="upkeep"))
         tasks.append(asyncio.create_task(self._every(self.timings.mail, self._mail), name="mail"))
+        if "transcribe" in self.queues:
+            tasks.append(asyncio.create_task(self._every(self.timings.model, self._look_for_model), name="model"))
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         await self._wind_down(tasks)
@@ -174,6 +179,9 @@ class Worker:
     def _upkeep(self) -> None:
         with self._upkeep_guard:
             periodic.upkeep(self.core)
+
+    def _look_for_model(self) -> None:
+        self._model.look()
 
     def _mail(self) -> None:
         # A lock of its own: a slow mail server holds nothing else up

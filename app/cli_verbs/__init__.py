@@ -12,9 +12,16 @@ from app.cli_verbs import kit
 
 def register(main: click.Group, kind: type[click.Command], as_json: Callable[[Any], Any]) -> None:
     """Add the verbs to `main`, each as a command of `kind` with `--json`. A verb such as `user add` gets a group."""
-    from app.cli_verbs import audit, content, operations, people, send  # each names its verbs when it is imported
+    from app.cli_verbs import (
+        audit,
+        content,
+        operations,
+        people,
+        send,
+        speech,
+    )  # each names its verbs when it is imported
 
-    for module in (people, content, operations, audit, send):
+    for module in (people, content, speech, operations, audit, send):
         for words, function in kit.verbs_of(module.__name__):
             group = main
             for word in words[:-1]:

@@ -76,6 +76,8 @@ class Recording(WithId, WithTimes, Base):
     width: Mapped[int | None]
     height: Mapped[int | None]
     has_audio: Mapped[bool | None]
+    #: a code of `app.captions.languages`, "auto", or empty for what the instance's setting says
+    spoken_language: Mapped[str] = mapped_column(String(16), default="", server_default="")
     owner_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"), index=True)
     area_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("areas.id"), index=True)
     organisation_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisations.id"), index=True)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from app import clock
 from app.access import Action, Actor, policy
+from app.captions import languages
 from app.db.cases import Case
 from app.db.materials import Material, MaterialItem
 from app.db.recordings import Recording, RecordingState
@@ -21,6 +22,7 @@ from app.db.vocabulary import Term, TermKind
 from app.domain import audit, paging, runs
 from app.domain.paging import Page, Sorting
 from app.errors import Conflict, Invalid
+from app.pipeline.workflows import INGEST
 from app.storage import keys
 from app.storage.s3 import Storage
 
@@ -47,12 +49,13 @@ STANDINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Edited:
-    """What a person may change of a recording."""
+    """What a person may change of a recording. `language` is a choice of `app.captions.languages`; None leaves it."""
 
     title: str
     description: str = ""
     recorded_on: date | None = None
     themes: Sequence[Term] = ()
+    language: str | None = None
 
 
 def standing(recording: Recording) -> str:
@@ -93,12 +96,14 @@ def edit(session: Session, actor: Actor, recording: Recording, edited: Edited) -
     """Change what is written of a recording. The caller has checked that the actor may edit it.
 
     Raises:
-        Invalid: no title or no theme.
+        Invalid: no title, no theme, or a language that captions cannot be made in.
     """
     title = checked_title(edited.title)
     if not edited.themes:
         raise Invalid("Select at least one theme", fields={"themes": "Select at least one theme"})
     new = {"title": title, "description": edited.description.strip(), "recorded_on": edited.recorded_on}
+    if edited.language is not None:
+        new["spoken_language"] = languages.checked(edited.language)
     changed = [name for name, value in new.items() if getattr(recording, name) != value]
     for name in changed:
         setattr(recording, name, new[name])
@@ -132,7 +137,9 @@ def restore(session: Session, actor: Actor, recording: Recording) -> None:
     """
     if recording.state is not RecordingState.WITHDRAWN:
         raise Conflict("This recording is not withdrawn.")
-    run = runs.latest(session, recording.id)
+    run = runs.latest(
+        session, recording.id, INGEST.name
+    )  # what became of new captions says nothing about the recording
     if run is not None and run.state in runs.UNFINISHED:
         recording.state = RecordingState.PROCESSING
     elif run is not None and run.state is not RunState.SUCCEEDED:

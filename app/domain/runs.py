@@ -22,7 +22,7 @@ from app.domain.queue import defer
 from app.errors import Conflict
 from app.pipeline import ledger
 from app.pipeline.spec import Workflow
-from app.pipeline.workflows import ERASE, INGEST, WORKFLOWS
+from app.pipeline.workflows import ERASE, INGEST, RECAPTION, WORKFLOWS
 
 #: Name of the task that runs one stage; its only argument is `stage_run_id`.
 TASK = "vignette.stage"
@@ -38,16 +38,16 @@ def start(
 ) -> Run:
     """Send a recording through a workflow: the run, its stages and the first jobs come with the caller's commit.
 
-    The recording's `SOURCE` artefact must be there, except for erasing, which only a rejection begins.
+    What the workflow works from must be there: the source, or the sound for new captions. Erasing, which only a rejection
+    begins, needs nothing.
 
     Raises:
-        Conflict: it is being processed already, or there is no source.
+        Conflict: it is being processed already, or what it works from is not there.
     """
     session.flush()
     session.execute(select(Recording.id).where(Recording.id == recording.id).with_for_update())
     _check_free(session, recording.id)
-    if workflow != ERASE.name:
-        _check_source(session, recording.id)
+    _check_material(session, recording.id, workflow)
     run = Run(
         recording_id=recording.id,
         workflow=workflow,
@@ -64,9 +64,10 @@ def start(
     return run
 
 
-def latest(session: Session, recording_id: uuid.UUID) -> Run | None:
-    """The newest run of a recording."""
-    return session.scalar(select(Run).where(Run.recording_id == recording_id).order_by(Run.created_at.desc()).limit(1))
+def latest(session: Session, recording_id: uuid.UUID, workflow: str | None = None) -> Run | None:
+    """The newest run of a recording, of one workflow or of any."""
+    query = select(Run).where(Run.recording_id == recording_id).order_by(Run.created_at.desc()).limit(1)
+    return session.scalar(query if workflow is None else query.where(Run.workflow == workflow))
 
 
 def cancel(session: Session, run: Run, *, by: str = "") -> None:
@@ -104,8 +105,7 @@ def retry(session: Session, run: Run) -> None:
         raise Conflict("This recording was rejected or withdrawn, or waits for another file.")
     _check_free(session, run.recording_id)
     workflow = WORKFLOWS[run.workflow]
-    if run.workflow != ERASE.name:
-        _check_source(session, run.recording_id)
+    _check_material(session, run.recording_id, run.workflow)
     run.state, run.reason, run.reason_code, run.finished_at = RunState.RUNNING, "", "", None
     _reopen(session, run, workflow)
     if recording.state == RecordingState.FAILED:
@@ -182,10 +182,19 @@ def _check_free(session: Session, recording_id: uuid.UUID) -> None:
         raise Conflict("This recording is being processed already.")
 
 
-def _check_source(session: Session, recording_id: uuid.UUID) -> None:
-    source = select(Artefact.id).where(Artefact.recording_id == recording_id, Artefact.kind == ArtefactKind.SOURCE)
-    if session.scalar(source) is None:
-        raise Conflict("The uploaded file is not kept any more. Upload it again.")
+_SAYS_MISSING = {
+    ArtefactKind.SOURCE: "The uploaded file is not kept any more. Upload it again.",
+    ArtefactKind.AUDIO: "The recording has no sound to make captions of.",
+}
+
+
+def _check_material(session: Session, recording_id: uuid.UUID, workflow: str) -> None:
+    if workflow == ERASE.name:
+        return
+    kind = ArtefactKind.AUDIO if workflow == RECAPTION.name else ArtefactKind.SOURCE
+    there = select(Artefact.id).where(Artefact.recording_id == recording_id, Artefact.kind == kind)
+    if session.scalar(there.limit(1)) is None:
+        raise Conflict(_SAYS_MISSING[kind])
 
 
 # -- what follows ------------------------------------------------------------------------------------------------------
@@ -248,8 +257,9 @@ def add_rows(session: Session, run: Run, places: Sequence[ledger.Place]) -> None
 
 def wake(session: Session, run: Run, row: StageRun, *, after_seconds: int = 0) -> None:
     """Write the job that makes a worker take a queued stage up."""
-    queue = WORKFLOWS[run.workflow].stage(row.stage).queue
-    defer(session, TASK, queue=queue, after_seconds=after_seconds, stage_run_id=str(row.id))
+    workflow = WORKFLOWS[run.workflow]
+    queue = workflow.stage(row.stage).queue
+    defer(session, TASK, queue=queue, priority=workflow.priority, after_seconds=after_seconds, stage_run_id=str(row.id))
 
 
 def advance(session: Session, run: Run, stages: Sequence[StageRun]) -> None:
@@ -278,7 +288,7 @@ def _end(session: Session, run: Run, stages: Sequence[StageRun], outcome: RunSta
     if outcome == RunState.FAILED and not run.reason:
         run.reason = next((row.error for row in stages if row.state == StageState.FAILED and row.error), "")
     recording = session.get_one(Recording, run.recording_id, with_for_update=True)
-    if recording.state != RecordingState.PROCESSING:
+    if recording.state != RecordingState.PROCESSING or run.workflow == RECAPTION.name:
         return  # it was withdrawn meanwhile, or is ready and keeps what it had
     if outcome == RunState.SUCCEEDED and run.workflow == ERASE.name:
         recording.state, recording.watchable_at = RecordingState.REJECTED, None

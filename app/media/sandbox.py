@@ -149,6 +149,7 @@ def run(
     on_line: Callable[[str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     readable: Sequence[Path] = (),
+    devices: Sequence[Path] = (),
     env: Mapping[str, str] | None = None,
 ) -> Completed:
     """Run a program to its end, confined.
@@ -161,6 +162,7 @@ def run(
         on_line: called with each line of standard output as it comes, without its line end.
         cancelled: asked about ten times a second; True kills the process group and raises `Cancelled`.
         readable: files or folders that it may read besides the system's and Python's own.
+        devices: device files that it may use; none of an upload's bytes must be able to become a path here.
         env: variables added to the few that every program gets.
 
     Raises:
@@ -177,7 +179,7 @@ def run(
         raise Cancelled
     started = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_LAUNCHER), _config(argv, scratch, limits, readable), "--", *argv],
+        [sys.executable, "-I", "-S", str(_LAUNCHER), _config(argv, scratch, limits, readable, devices), "--", *argv],
         cwd=scratch,
         env=_environment(scratch) | dict(env or {}),
         stdin=subprocess.DEVNULL,
@@ -204,7 +206,9 @@ def run(
     return completed
 
 
-def _config(argv: Sequence[str], scratch: Path, limits: Limits, readable: Sequence[Path]) -> str:
+def _config(
+    argv: Sequence[str], scratch: Path, limits: Limits, readable: Sequence[Path], devices: Sequence[Path]
+) -> str:
     """What the launcher is to do, as JSON."""
     python = {sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(sys.executable).resolve().parent)}
     ours = {str(Path(argv[0]).parent), str(_LAUNCHER.parent.parent)}
@@ -213,7 +217,7 @@ def _config(argv: Sequence[str], scratch: Path, limits: Limits, readable: Sequen
             "parent": os.getpid(),
             "network": False,
             "readable": [*_SYSTEM_READABLE, *sorted(python | ours), *(str(path.resolve()) for path in readable)],
-            "writable": [*_SYSTEM_WRITABLE, str(scratch)],
+            "writable": [*_SYSTEM_WRITABLE, str(scratch), *map(str, devices)],
             "nice": limits.nice,
             "limits": {
                 "RLIMIT_AS": limits.memory_bytes,

@@ -30,15 +30,13 @@ def run(context: StageContext) -> Result:
     plan = ladder.plan(found, chunk_seconds=settings.chunk_seconds, threads=threads)
     media = plan.to_json()
     with context.core.session() as session:
-        glossary = session.scalar(
-            select(Case.glossary)
-            .join(Recording, Recording.case_id == Case.id)
-            .where(Recording.id == context.recording_id)
-        )
+        recording = session.get_one(Recording, context.recording_id)
+        glossary = session.scalar(select(Case.glossary).where(Case.id == recording.case_id))
+        language = recording.spoken_language or settings.caption_language
     facts = {
         "source": sha256,
         "plan": _digest(media),
-        "captions": _digest([settings.caption_engine, settings.caption_model, settings.caption_language, glossary]),
+        "captions": _digest([settings.caption_engine, settings.caption_model, language, glossary]),
         "audio": plan.sound is not None,
         "copy": plan.copied is not None,
         "encode": bool(plan.encoded),

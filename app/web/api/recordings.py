@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, get_args
 
 from flask import Blueprint, jsonify, request
 
@@ -11,11 +11,12 @@ from app import clock
 from app.access import Action, policy
 from app.db import db
 from app.db.recordings import Recording, RecordingState
-from app.domain import grants, looks, paging, recordings, standing
+from app.domain import grants, hearing, looks, paging, recordings, standing
 from app.errors import Invalid
 from app.web import guard, links, listing
 from app.web.api import grants as shared
 from app.web.api.pages import PAGING, page_size
+from app.web.bodies import Body
 from app.web.openapi import (
     BOOLEAN,
     INTEGER,
@@ -65,6 +66,8 @@ RECORDING = component(
                     }
                 )
             ),
+            "caption_state": one_of(*get_args(hearing.State)),
+            "language": STRING,
             "links": thing(
                 {
                     "self": URI,
@@ -82,7 +85,9 @@ RECORDING = component(
         },
         optional=("seconds_left", "stages"),
         note="`progress` runs from 0 to 1. `seconds_left` and `stages` are for those who may manage the recording. "
-        "A link is null until there is something behind it.",
+        "A link is null until there is something behind it. `caption_state` is waiting-for-model where captions will be made "
+        "by themselves once there is a speech model. `language` is the language that was chosen as spoken: a code, auto, or "
+        "empty for the instance's setting.",
     ),
 )
 SUMMARY = component(
@@ -112,7 +117,8 @@ def shape(recording: Recording) -> dict[str, Any]:
     """A recording as the API shows it to this actor."""
     session = db.session()
     facts = standing.of(session, recording.id)
-    progress = standing.progress(recording, standing.latest_run(session, recording))
+    run = standing.latest_run(session, recording)
+    progress = standing.progress(recording, run)
     shown = {
         "id": str(recording.id),
         "title": recording.title,
@@ -124,6 +130,8 @@ def shape(recording: Recording) -> dict[str, Any]:
         "published": recording.published_at is not None,
         "renditions": [vars(rendition) for rendition in facts.renditions],
         "captions": [{**vars(track), "no_speech": track.no_speech} for track in facts.captions],
+        "caption_state": hearing.state(recording, run, made=bool(facts.captions)),
+        "language": recording.spoken_language,
         "links": links.of_recording(recording, facts),
     }
     if policy.allows(session, guard.actor(), Action.RECORDING_MANAGE, recording.id, clock.now()):
@@ -181,6 +189,31 @@ def index() -> Any:
 def show(recording: Recording) -> Any:
     """One recording."""
     return jsonify(shape(recording))
+
+
+LANGUAGE = component(
+    "SpokenLanguage",
+    thing({"language": STRING}, optional=("language",), note="A code such as cy, auto, or empty for the setting."),
+)
+BEGUN = component("CaptionsBegun", thing({"id": UUID, "caption_state": STRING, "language": STRING}))
+
+
+@bp.post("/<uuid:recording_id>/captions/again")
+@guard.on(Action.RECORDING_EDIT, Recording, lock=True)
+@describe(
+    "Make its captions again, when nothing more urgent waits; what a person has written or checked stays",
+    request=LANGUAGE,
+    responses={202: BEGUN},
+    tags=TAGS,
+)
+def caption_again(recording: Recording) -> Any:
+    """Make the captions again, in another language if one is named."""
+    body = Body()
+    language = body.text("language") if "language" in body.values else None
+    body.check()
+    hearing.again(db.session(), guard.actor(), recording, language=language)
+    begun = {"id": str(recording.id), "caption_state": "making", "language": recording.spoken_language}
+    return jsonify(begun), 202
 
 
 # -- sharing -------------------------------------------------------------------------------------------------------------

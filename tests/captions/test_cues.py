@@ -174,10 +174,12 @@ def test_lint_has_nothing_to_say_about_good_cues() -> None:
 
 def test_a_cue_too_fast_to_read_borrows_time_from_what_is_around_it() -> None:
     hurried = [
-        Word(1.0 + i * 0.22, 1.2 + i * 0.22, text, 0.9) for i, text in enumerate("so we went straight on.".split())
+        Word(1.0 + i * 0.22, 1.2 + i * 0.22, text, 0.9)
+        for i, text in enumerate(["so", "we", "went", "straight", "on."])
     ]
     slow = [
-        Word(2.1 + i * 0.6, 2.6 + i * 0.6, text, 0.9) for i, text in enumerate("And then nobody said much.".split())
+        Word(2.1 + i * 0.6, 2.6 + i * 0.6, text, 0.9)
+        for i, text in enumerate(["And", "then", "nobody", "said", "much."])
     ]
     alone = build_cues(hurried, duration=2.0)
     cues = build_cues(hurried + slow, duration=10)

@@ -33,7 +33,7 @@ class DetailsForm(Form):
         "Description (optional)",
         [Length(max=10_000, message="Description must be 10,000 characters or fewer")],
     )
-    language = SelectField("Language spoken", choices=[], description=choices.LANGUAGE_HINT)
+    language = SelectField("Language spoken", choices=[], validate_choice=False, description=choices.LANGUAGE_HINT)
 
 
 class ChaptersForm(Form):
@@ -137,7 +137,7 @@ def edit(recording: Recording) -> Any:
                 description=form.description.data or "",
                 recorded_on=form.recorded_on.data,
                 themes=[by_code[code] for code in form.themes.data or []],
-                language=form.language.data or "",
+                language=form.language.data,
             )
             recordings.edit(session, who, recording, edited)
             return True

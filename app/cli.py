@@ -254,7 +254,7 @@ def weights_missing(settings: Settings) -> str:
         return ""
     return (
         "The weights of the speech model are not here yet, so recordings stay without captions. They are fetched when "
-        "first needed, or by: python -m app.captions.models fetch"
+        "first needed, or by: vignette model fetch"
     )
 
 

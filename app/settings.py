@@ -28,6 +28,7 @@ Delivery = Literal["auto", "redirect", "proxy"]
 Unreviewed = Literal["hide", "show"]
 Switch = Literal["on", "off"]
 CaptionEngine = Literal["faster-whisper", "openai-whisper", "none"]
+CaptionDevice = Literal["auto", "cpu", "cuda"]
 Brand = Literal["plain", "nhs", "organisation"]
 Av1 = Literal["off", "on"]
 SecondFactor = Literal["required", "optional"]
@@ -73,7 +74,12 @@ class Settings:
     organisation_name: str = _setting("", "name shown in the header when BRAND is organisation")
     caption_engine: CaptionEngine = _setting("faster-whisper", "faster-whisper, openai-whisper or none")
     caption_model: str = _setting("base", "Whisper model: a size, or the path of a folder (or .pt file) with weights")
-    caption_language: str = _setting("en", "language spoken in recordings, as an ISO 639-1 code")
+    caption_language: str = _setting(
+        "en", "language spoken in recordings, as an ISO 639-1 code; auto: found out from the sound, English if unsure"
+    )
+    caption_device: CaptionDevice = _setting(
+        "auto", "where captions are made: auto (a GPU when there is one), cpu or cuda"
+    )
     captions_unreviewed: Unreviewed = _setting(
         "hide", "captions that nobody has checked: hide them from viewers, or show them marked as automatic"
     )

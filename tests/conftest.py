@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import flask_migrate
@@ -16,9 +17,11 @@ from jinja2.bccache import Bucket, BytecodeCache
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy.orm import Session
 
+from app.captions import models
 from app.core import Core, build_core
 from app.db import db
 from app.domain import vocabulary
+from app.errors import Unavailable
 from app.settings import Settings
 from app.storage.s3 import Storage
 from tests.support.browser import chromium_path, launch
@@ -145,6 +148,15 @@ def app(settings: Settings) -> Iterator[Flask]:
     with made.app_context():
         db.session.remove()
         db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    """The real speech model, fetched where it is not here yet, so that a fresh checkout skips nothing."""
+    try:
+        return models.fetch("base", models.default_cache(), lambda *_: None)
+    except Unavailable as error:
+        pytest.skip(f"TESTS OF HEARING SKIPPED: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,11 @@ class StopStageError(Exception):
 
 
 class SkipStageError(Exception):
-    """The stage finds nothing to do. The message is a sentence for people."""
+    """The stage finds nothing to do. The message is a sentence for people, `why` a word for programs."""
+
+    def __init__(self, sentence: str, why: str = "") -> None:
+        super().__init__(sentence)
+        self.why = why
 
 
 class StageFailedError(VignetteError):

@@ -30,6 +30,8 @@ STAGES: Registry = {
     ("av1", "transcode"): av1.transcode,
     ("av1", "join"): av1.join,
     ("av1", "finish"): tidying.finish,
+    ("recaption", "transcribe"): transcribe.run,
+    ("recaption", "finish"): tidying.finish,
     ("erase", "erase"): tidying.erase,
     ("poster", "choose"): poster.choose,
 }

@@ -151,8 +151,8 @@ class Runner:
         except (StopStageError, sandbox.Cancelled):
             return _stopped(held)
         except SkipStageError as reason:
-            sentence = str(reason)
-            return "skipped", lambda session: stage_runs.skip(session, *named, sentence)
+            sentence, why = str(reason), reason.why
+            return "skipped", lambda session: stage_runs.skip(session, *named, sentence, why)
         except RejectedMedia as error:
             sentence, code_ = str(error), error.code
             return "rejected", lambda session: stage_runs.reject(session, *named, sentence, code_)

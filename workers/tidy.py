@@ -17,7 +17,8 @@ def tidy(core: Core, recording_id: uuid.UUID, ending: uuid.UUID | None = None) -
     """Remove objects that runs have made and no artefact names. Returns how many.
 
     Objects of unfinished runs stay. So do those of a failed one that may be tried again, which only the newest may, and
-    those that were replaced so lately that players may ask for them: `workers.periodic` removes these. Objects are
+    those that were replaced so lately that players may ask for them: `workers.periodic` removes these. Windows of sound
+    that were heard go with any end: the ledger does not name them, and hearing them again costs minutes. Objects are
     listed before rows are read: whatever is stored or registered meanwhile is not touched.
 
     Args:
@@ -38,7 +39,8 @@ def tidy(core: Core, recording_id: uuid.UUID, ending: uuid.UUID | None = None) -
             continue
         run_id = uuid.UUID(rest.partition("/")[0])
         state = RunState.SUCCEEDED if run_id == ending else states.get(run_id)
-        given_up = state in (RunState.FAILED, RunState.CANCELLED) and (kind == "made" or run_id != newest)
+        passing = kind == "made" or run_id != newest or rest.partition("/")[2].startswith("heard/")
+        given_up = state in (RunState.FAILED, RunState.CANCELLED) and passing
         if state == RunState.SUCCEEDED or given_up:
             core.storage.delete(key)
             removed += 1

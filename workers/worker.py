@@ -34,6 +34,7 @@ from app.media import sandbox
 from app.pipeline.spec import QUEUES, Queue
 from app.settings import Settings
 from workers import machine, mailing, periodic
+from workers.awaited import AwaitedModel
 from workers.pulse import DATABASE_AWAY, Pulse
 from workers.registry import STAGES, Registry
 from workers.runner import Runner
@@ -61,6 +62,7 @@ class Timings:
     upkeep: float = 600
     mail: float = 2
     rehash: float = 600
+    model: float = 30
     stop: float = 4
 
 
@@ -103,6 +105,7 @@ class Worker:
         self._upkeep_guard = threading.Lock()
         self._mail_guard = threading.Lock()
         self._rehash_guard = threading.Lock()
+        self._model = AwaitedModel(core)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.disk = Scratch(core.settings.data, core.settings.worker_disk_bytes)
         self.pulse = Pulse(core, timings.beat, self.give_up)
@@ -119,7 +122,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
-        threads = sum(self._concurrency(queue) for queue in self.queues) + 7
+        threads = sum(self._concurrency(queue) for queue in self.queues) + 8
         self._loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="stage"))
         self.pulse.start()
         logs.event(log, "worker started", worker=self.name, queue=",".join(self.queues))
@@ -129,6 +132,8 @@ class Worker:
         tasks.append(asyncio.create_task(self._every(self.timings.mail, self._mail), name="mail"))
         tasks.append(asyncio.create_task(self._every(self.timings.heartbeat, self._report), name="report"))
         tasks.append(asyncio.create_task(self._every(self.timings.rehash, self._rehash), name="rehash"))
+        if "transcribe" in self.queues:
+            tasks.append(asyncio.create_task(self._every(self.timings.model, self._look_for_model), name="model"))
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         await self._wind_down(tasks)
@@ -241,6 +246,9 @@ class Worker:
     def _rehash(self) -> None:
         with self._rehash_guard:
             periodic.rehash(self.core, self.timings.rehash, self._stop.is_set)
+
+    def _look_for_model(self) -> None:
+        self._model.look()
 
     def _mail(self) -> None:
         # A lock of its own: a slow mail server holds nothing else up

@@ -73,9 +73,13 @@ def _check_format(fields: tuple[Any, ...]) -> None:
         raise Invalid("The sound must be 16 kHz mono 16-bit PCM.")
 
 
-def blocks(samples: Samples, *, seconds: int = BLOCK_SECONDS) -> Iterator[tuple[int, int]]:
-    """Bounds (in samples) of consecutive blocks of at most `seconds`, cut where it is quietest."""
-    start, size, search = 0, seconds * RATE, min(_SEARCH_SECONDS * RATE, seconds * RATE // 2)
+def blocks(samples: Samples, *, seconds: int = BLOCK_SECONDS, first: int = 0) -> Iterator[tuple[int, int]]:
+    """Bounds (in samples) of consecutive blocks of at most `seconds`, cut where it is quietest.
+
+    Where a block ends is decided by what follows its start alone, so starting at the end of any block (`first`) gives the
+    same blocks as those that would have followed. There is always one, though it may be empty.
+    """
+    start, size, search = first, seconds * RATE, min(_SEARCH_SECONDS * RATE, seconds * RATE // 2)
     while len(samples) - start > size:
         end = _quietest(samples, start + size - search, start + size)
         yield start, end

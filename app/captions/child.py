@@ -15,22 +15,31 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from app.captions import audio
-from app.captions.engines import ENGINES, Transcriber, environment
+import numpy as np
+
+from app.captions import audio, spoken
+from app.captions.engines import DEVICES, ENGINES, Transcriber, environment
 from app.captions.guards import believable
 from app.errors import VignetteError
 
 Emit = Callable[[dict[str, Any]], None]
 
 
-def transcribe(transcriber: Transcriber, samples: audio.Samples, emit: Emit, *, language: str, prompt: str) -> float:
-    """Emit the words of `samples` in order, with progress. Returns the seconds of speech that were found."""
+def transcribe(
+    transcriber: Transcriber,
+    samples: audio.Samples,
+    emit: Emit,
+    *,
+    language: str,
+    prompt: str,
+    first: int = 0,
+    seconds: int = audio.BLOCK_SECONDS,
+) -> None:
+    """Emit the words of `samples` from sample `first` on, in order, with progress and the end of each window."""
     total = len(samples) / audio.RATE
-    speech = 0.0
-    for first, last in audio.blocks(samples):
-        offset = first / audio.RATE
-        found, segments = transcriber.hear(samples[first:last], language=language, prompt=prompt)
-        speech += found
+    for start, end in audio.blocks(samples, seconds=seconds, first=first):
+        offset = start / audio.RATE
+        speech, segments = transcriber.hear(samples[start:end], language=language, prompt=prompt)
         for heard in segments:
             for word in believable(heard):
                 emit(
@@ -44,14 +53,40 @@ def transcribe(transcriber: Transcriber, samples: audio.Samples, emit: Emit, *, 
                 )
             if heard.words:
                 emit({"type": "progress", "seconds": round(offset + heard.words[-1].end, 2), "of": round(total, 2)})
-        emit({"type": "progress", "seconds": round(last / audio.RATE, 2), "of": round(total, 2)})
-    return speech
+        emit({"type": "progress", "seconds": round(end / audio.RATE, 2), "of": round(total, 2)})
+        emit({"type": "window", "first": start, "last": end, "speech_seconds": round(speech, 2)})
 
 
-def load(engine: str, model: Path, threads: int) -> Transcriber:
+def detect(transcriber: Transcriber, samples: audio.Samples, otherwise: str) -> tuple[str, float | None]:
+    """The language spoken, by the first minute of speech; `otherwise`, and no probability, where that is too little to
+    tell or the engine is not sure. Silence and noise are never given to the engine."""
+    speech = first_speech(samples, spoken.MOST_SPEECH)
+    if len(speech) < spoken.LEAST_SPEECH * audio.RATE:
+        return otherwise, None
+    return spoken.believed(transcriber.detect(speech), otherwise)
+
+
+def first_speech(samples: audio.Samples, seconds: float) -> audio.Samples:
+    """The first `seconds` of speech in the sound, without what is between."""
+    from faster_whisper.vad import get_speech_timestamps
+
+    found: list[audio.Samples] = []
+    room = int(seconds * audio.RATE)
+    for start, end in audio.blocks(samples):
+        block = samples[start:end]
+        for stretch in get_speech_timestamps(audio.as_floats(block)):
+            piece = block[stretch["start"] : stretch["end"]][:room]
+            found.append(piece)
+            room -= len(piece)
+            if room <= 0:
+                return np.concatenate(found)
+    return np.concatenate(found) if found else samples[:0]
+
+
+def load(engine: str, model: Path, threads: int, device: str) -> Transcriber:
     """The engine with its model in memory; only the chosen engine's libraries are imported."""
     module = importlib.import_module(f"app.captions.{engine.replace('-', '_')}")
-    transcriber: Transcriber = module.Engine(model, threads)
+    transcriber: Transcriber = module.Engine(model, threads, device)
     return transcriber
 
 
@@ -61,7 +96,11 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--language", required=True)
+    parser.add_argument("--otherwise", default=spoken.DEFAULT)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--window-seconds", type=int, default=audio.BLOCK_SECONDS)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", choices=DEVICES, default="cpu")
     parser.add_argument("--prompt", default="")
     return parser.parse_args(arguments)
 
@@ -86,24 +125,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         try:
             samples = audio.open_wav(options.fd)
-            transcriber = load(options.engine, options.model, options.threads)
-            speech = transcribe(transcriber, samples, emit, language=options.language, prompt=options.prompt)
+            transcriber = load(options.engine, options.model, options.threads, options.device)
+            language, probability = options.language, None
+            if language == spoken.AUTO:
+                language, probability = detect(transcriber, samples, options.otherwise)
+            emit({"type": "language", "language": language, "probability": probability and round(probability, 4)})
+            transcribe(
+                transcriber, samples, emit,
+                language=language, prompt=options.prompt, first=options.first, seconds=options.window_seconds,
+            )  # fmt: skip
         except (VignetteError, ImportError) as error:
             missing = f"The engine {options.engine} is not installed here ({error})."
             sentence = missing if isinstance(error, ImportError) else str(error)
             emit({"type": "error", "sentence": sentence})
             sys.stderr.write(sentence + "\n")
             return 1
-        emit(
-            {
-                "type": "done",
-                "language": options.language,
-                "engine": transcriber.name,
-                "model": options.model.name,
-                "seconds": round(len(samples) / audio.RATE, 3),
-                "speech_seconds": round(speech, 2),
-            }
-        )
+        seconds = round(len(samples) / audio.RATE, 3)
+        emit({"type": "done", "engine": transcriber.name, "model": options.model.name, "seconds": seconds})
     return 0
 
 

@@ -26,6 +26,10 @@ WARN_WPM = 200
 _HOLD_MS = 150
 # A cue may stay this long after its last word so that a slow reader can finish; more looks like a hung player.
 _LINGER_MS = 1_500
+# A cue that would be too fast to read may begin this long before its first word, or keep the next one, which has time to
+# spare, waiting this long: within what viewers take for simultaneous, and far within the 1.5 s that broadcasters allow.
+_EARLY_MS = 200
+_LATE_MS = 400
 # A silence of this length always ends a cue: text that stays over it would announce what has not been said.
 _PAUSE_MS = 1_500
 
@@ -230,6 +234,8 @@ def _timed(groups: list[list[_Token]], duration_ms: int) -> list[Cue]:
         ends.append(min(end, start + MAX_MS))
     if ends[-1] > duration_ms:
         _pull_back(starts, ends, duration_ms)
+    else:
+        _lend(starts, ends, [sum(not token.glued for token in group) for group in groups])
     for i in range(count - 1):
         if 0 < starts[i + 1] - ends[i] < GAP_MS:
             ends[i] = starts[i + 1] if starts[i + 1] - starts[i] <= MAX_MS else starts[i + 1] - GAP_MS
@@ -242,6 +248,26 @@ def _timed(groups: list[list[_Token]], duration_ms: int) -> list[Cue]:
         )
         for i, group in enumerate(groups)
     ]
+
+
+def _lend(starts: list[int], ends: list[int], words: list[int]) -> None:
+    """Give cues that ask for more than WARN_WPM some of the time around them: of the gap in front, and of a slower next
+    cue. Nothing gets shorter than it may be, or faster than WARN_WPM."""
+
+    def needs(i: int) -> int:
+        return min(MAX_MS, max(MIN_MS, -(-words[i] * 60_000 // WARN_WPM)))
+
+    for i in range(len(starts)):
+        missing = needs(i) - (ends[i] - starts[i])
+        early = min(missing, _EARLY_MS, starts[i] - (ends[i - 1] if i else 0))
+        if early > 0:
+            starts[i] -= early
+            missing -= early
+        if missing > 0 and i + 1 < len(starts) and ends[i] == starts[i + 1]:
+            late = min(missing, _LATE_MS, ends[i + 1] - starts[i + 1] - needs(i + 1))
+            if late > 0:
+                ends[i] += late
+                starts[i + 1] += late
 
 
 def _pull_back(starts: list[int], ends: list[int], duration_ms: int) -> None:

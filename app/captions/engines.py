@@ -4,10 +4,15 @@ The engine runs in a process of its own (`app.captions.child`), because it must 
 an upload, and because its memory must go back to the system afterwards. It hears 16 kHz mono 16-bit WAV through an
 inherited file descriptor and writes one JSON object a line:
 
+    {"type": "language", "language": "en", "probability": 0.98}
     {"type": "progress", "seconds": 12.4, "of": 60.0}
     {"type": "word", "start": 1.02, "end": 1.4, "text": "Hello", "probability": 0.97}
-    {"type": "done", "language": "en", "engine": "faster-whisper", "model": "...", "seconds": 60.0, "speech_seconds": 31.0}
+    {"type": "window", "first": 0, "last": 4800000, "speech_seconds": 31.0}
+    {"type": "done", "engine": "faster-whisper", "model": "...", "seconds": 60.0}
     {"type": "error", "sentence": "..."}
+
+The language comes first (`probability` is null where it was chosen and not detected). A window ends with the line of that
+kind: its words are all said before it, and a later child can go on from its last sample.
 """
 
 from __future__ import annotations
@@ -21,12 +26,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from app.captions import glossary as glossaries
-from app.captions.audio import Samples
+from app.captions import spoken
+from app.captions.audio import BLOCK_SECONDS, Samples
 from app.captions.guards import Heard
 from app.captions.words import Word
 from app.errors import Misconfigured, Unavailable
 
 ENGINES = ("faster-whisper", "openai-whisper")
+DEVICES = ("auto", "cpu", "cuda")
 
 # A child could write without end; six hours of fast speech are about 80,000 words.
 _MAX_WORDS = 500_000
@@ -45,10 +52,37 @@ class Transcriber(Protocol):
         """
         ...
 
+    def detect(self, speech: Samples) -> tuple[str, float]:
+        """The language that is most likely spoken in sound that holds nothing but speech, and its probability."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One stretch of sound that was heard to its end: samples `first` to `last`, and the words in it."""
+
+    first: int
+    last: int
+    words: tuple[Word, ...]
+    speech_seconds: float
+    language: str
+    language_probability: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain object that `from_json` reads again."""
+        words = [[word.start, word.end, word.text, word.probability] for word in self.words]
+        return {**{name: getattr(self, name) for name in self.__slots__}, "words": words}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Window:
+        """The window that `to_json` wrote."""
+        return cls(**{**value, "words": tuple(Word(*word) for word in value["words"])})
+
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said. Times are seconds from the start of the sound; `seconds` is its length."""
+    """What was said. Times are seconds from the start of the sound; `seconds` is its length. `language_probability` is how
+    sure the engine was of the language; None where it was not detected."""
 
     words: tuple[Word, ...]
     language: str
@@ -56,6 +90,7 @@ class Transcript:
     model: str
     seconds: float
     speech_seconds: float
+    language_probability: float | None = None
 
     @property
     def summary(self) -> str:
@@ -70,7 +105,11 @@ def command(
     glossary: Sequence[str] = (),
     *,
     fd: int,
+    otherwise: str = spoken.DEFAULT,
+    first: int = 0,
+    window_seconds: int = BLOCK_SECONDS,
     threads: int = 0,
+    device: str = "cpu",
     python: str = sys.executable,
 ) -> list[str]:
     """Arguments of the child that transcribes the WAV file open as descriptor `fd`.
@@ -78,17 +117,24 @@ def command(
     Args:
         engine: one of ENGINES.
         model: what `models.locate` or `models.fetch` gave.
-        language: ISO 639-1 code. It is never guessed: noise is easily taken for some other language.
+        language: ISO 639-1 code, or `spoken.AUTO`: the engine says which it is, where it is sure.
         glossary: terms of the case as they should be spelt, most important first.
+        otherwise: the language where `AUTO` cannot tell.
+        first: the sample from which to hear: the end of the last window that an earlier child has heard.
+        window_seconds: how much is heard at once.
         threads: processor threads; 0 means all cores, at most 4.
+        device: one of DEVICES; "auto" takes a GPU where the engine finds one.
 
     Raises:
-        Misconfigured: unknown engine, or an impossible language.
+        Misconfigured: unknown engine or device, or an impossible language.
     """
     if engine not in ENGINES:
         raise Misconfigured(f"VIGNETTE_CAPTION_ENGINE: {engine!r} is not one of {', '.join(ENGINES)}.")
-    if not (language.isascii() and language.isalpha() and 2 <= len(language) <= 3):
-        raise Misconfigured(f"VIGNETTE_CAPTION_LANGUAGE: {language!r} is not a code such as en or cy.")
+    if device not in DEVICES:
+        raise Misconfigured(f"VIGNETTE_CAPTION_DEVICE: {device!r} is not one of {', '.join(DEVICES)}.")
+    for code in [otherwise] if language == spoken.AUTO else [language, otherwise]:
+        if not (code.isascii() and code.isalpha() and 2 <= len(code) <= 3):
+            raise Misconfigured(f"VIGNETTE_CAPTION_LANGUAGE: {code!r} is neither auto nor a code such as en or cy.")
     return [
         python,
         "-I",  # neither the working folder nor variables of the environment decide what is imported
@@ -98,7 +144,11 @@ def command(
         f"--model={model}",
         f"--fd={fd}",
         f"--language={language.lower()}",
+        f"--otherwise={otherwise.lower()}",
+        f"--first={first}",
+        f"--window-seconds={window_seconds}",
         f"--threads={threads or min(4, os.cpu_count() or 1)}",
+        f"--device={device}",
         f"--prompt={glossaries.prompt(glossary)}",
     ]
 
@@ -111,11 +161,28 @@ def environment() -> dict[str, str]:
 class Listener:
     """Takes the child's lines one by one (`feed` fits a reader of its output) and gives the transcript in the end."""
 
-    def __init__(self, on_progress: Callable[[float], None] | None = None) -> None:
-        """`on_progress` is called with the fraction done, 0 to 1, never falling."""
+    def __init__(
+        self,
+        on_progress: Callable[[float], None] | None = None,
+        on_window: Callable[[Window], None] | None = None,
+        *,
+        before: Sequence[Window] = (),
+    ) -> None:
+        """
+        Args:
+            on_progress: called with the fraction done, 0 to 1, never falling.
+            on_window: called with each window when it has been heard to its end.
+            before: windows that earlier children have heard; this one was told to go on after them.
+        """
         self._on_progress = on_progress
+        self._on_window = on_window
         self._fraction = 0.0
+        self._windows = list(before)
         self._words: list[Word] = []
+        self._count = sum(len(window.words) for window in before)
+        self._language: tuple[str, float | None] | None = None
+        if before:
+            self._language = (before[-1].language, before[-1].language_probability)
         self._done: dict[str, Any] | None = None
 
     def feed(self, line: str) -> None:
@@ -128,38 +195,60 @@ class Listener:
             return
         try:
             message = json.loads(line)
-            self._take(message)
+            window = self._take(message)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise Unavailable("The captions engine gave an answer that makes no sense.") from error
+        if window is not None and self._on_window:
+            self._on_window(window)
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _take(self, message: dict[str, Any]) -> Window | None:
         kind = message["type"]
         if self._done is not None:
             raise ValueError("a line after the last")
         if kind == "progress":
-            fraction = float(message["seconds"]) / max(float(message["of"]), 0.001)
-            self._fraction = max(self._fraction, min(1.0, fraction))
-            if self._on_progress:
-                self._on_progress(self._fraction)
+            self._progress(float(message["seconds"]) / max(float(message["of"]), 0.001))
         elif kind == "word":
-            if len(self._words) >= _MAX_WORDS:
-                raise ValueError("too many words")
-            text = str(message["text"])[:_MAX_TEXT]
-            self._words.append(
-                Word(float(message["start"]), float(message["end"]), text, float(message["probability"]))
-            )
+            self._word(message)
+        elif kind == "window":
+            return self._window(message)
+        elif kind == "language":
+            code, probability = str(message["language"])[:16], message["probability"]
+            if self._language is None or self._language[0] != code:  # one that goes on is told what was found before
+                self._language = (code, None if probability is None else float(probability))
         elif kind == "done":
+            if self._words or self._language is None:
+                raise ValueError("the end of a window or the language is missing")
             self._done = {
-                "language": str(message["language"])[:16],
                 "engine": str(message["engine"])[:64],
                 "model": str(message["model"])[:200],
                 "seconds": float(message["seconds"]),
-                "speech_seconds": float(message["speech_seconds"]),
             }
         elif kind == "error":
             raise Unavailable(str(message["sentence"])[:500])
         else:
             raise ValueError("an unknown kind of line")
+        return None
+
+    def _progress(self, fraction: float) -> None:
+        self._fraction = max(self._fraction, min(1.0, fraction))
+        if self._on_progress:
+            self._on_progress(self._fraction)
+
+    def _word(self, message: dict[str, Any]) -> None:
+        if self._count >= _MAX_WORDS:
+            raise ValueError("too many words")
+        self._count += 1
+        text = str(message["text"])[:_MAX_TEXT]
+        self._words.append(Word(float(message["start"]), float(message["end"]), text, float(message["probability"])))
+
+    def _window(self, message: dict[str, Any]) -> Window:
+        first, last = int(message["first"]), int(message["last"])
+        if first != (self._windows[-1].last if self._windows else 0) or last < first or self._language is None:
+            raise ValueError("a window that does not follow the one before")
+        window = Window(first, last, tuple(self._words), float(message["speech_seconds"]), *self._language)
+        self._windows.append(window)
+        self._words = []
+        return window
 
     def transcript(self) -> Transcript:
         """All that was said.
@@ -167,9 +256,15 @@ class Listener:
         Raises:
             Unavailable: the child ended before it was done.
         """
-        if self._done is None:
+        if self._done is None or self._language is None:
             raise Unavailable("The captions engine stopped before it was done.")
-        return Transcript(words=tuple(self._words), **self._done)
+        return Transcript(
+            words=tuple(word for window in self._windows for word in window.words),
+            language=self._language[0],
+            language_probability=self._language[1],
+            speech_seconds=round(sum(window.speech_seconds for window in self._windows), 2),
+            **self._done,
+        )
 
 
 def parse(lines: Iterable[str]) -> Transcript:

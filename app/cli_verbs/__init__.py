@@ -20,10 +20,11 @@ def register(main: click.Group, kind: type[click.Command], as_json: Callable[[An
         people,
         reprocess,
         send,
+        speech,
         work,
     )
 
-    for module in (people, content, captions, operations, work, reprocess, audit, send):
+    for module in (people, content, captions, speech, operations, work, reprocess, audit, send):
         for words, function in kit.verbs_of(module.__name__):
             group = main
             for word in words[:-1]:

@@ -80,6 +80,8 @@ class Recording(WithId, WithTimes, Base):
     sound_tracks: Mapped[list[int] | None] = mapped_column(JSONB(none_as_null=True))
     #: What of the uploaded file is missing: see `app.media.damage`.
     damage: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
+    #: a code of `app.captions.spoken`, "auto", or empty for what the instance's setting says
+    spoken_language: Mapped[str] = mapped_column(String(16), default="", server_default="")
     owner_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"), index=True)
     area_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("areas.id"), index=True)
     organisation_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organisations.id"), index=True)

@@ -84,7 +84,15 @@ class StageRun(WithId, Base):
     """
 
     __tablename__ = "stage_runs"
-    __table_args__ = (UniqueConstraint("run_id", "stage", "chunk"),)
+    __table_args__ = (
+        UniqueConstraint("run_id", "stage", "chunk"),
+        # workers ask every minute which recordings wait for a speech model: few, among a great many stages
+        Index(
+            "ix_stage_runs_no_model",
+            "run_id",
+            postgresql_where=text("state = 'skipped' AND (outputs ->> 'why') = 'no-model'"),
+        ),
+    )
 
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
     stage: Mapped[str] = mapped_column(String(64))

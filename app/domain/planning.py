@@ -23,13 +23,20 @@ _CUT = ("threads", "chunks")
 _SHARED = ("version", "demuxer", "start_seconds")
 
 
-def glossary_of(session: Session, recording_id: uuid.UUID) -> list[str] | None:
-    """The words of the recording's case that captions must spell."""
-    query = select(Case.glossary).join(Recording, Recording.case_id == Case.id).where(Recording.id == recording_id)
-    return session.scalar(query)
+def spoken_in(session: Session, recording_id: uuid.UUID, settings: Settings) -> tuple[list[str] | None, str]:
+    """The words of the recording's case that captions must spell, and the language that they are to be heard in."""
+    query = (
+        select(Case.glossary, Recording.spoken_language)
+        .join(Recording, Recording.case_id == Case.id)
+        .where(Recording.id == recording_id)
+    )
+    glossary, language = session.execute(query).one()
+    return glossary, language or settings.caption_language
 
 
-def digests(media: Mapping[str, Any], settings: Settings, glossary: Sequence[str] | None) -> dict[str, str]:
+def digests(
+    media: Mapping[str, Any], settings: Settings, glossary: Sequence[str] | None, language: str
+) -> dict[str, str]:
     """The facts `plan` (the picture), `sound` and `captions`: SHA-256 each.
 
     Args:
@@ -37,11 +44,13 @@ def digests(media: Mapping[str, Any], settings: Settings, glossary: Sequence[str
     """
     sound = {name: value for name, value in media.items() if name in _SHARED or _is_of_sound(name)}
     picture = {name: value for name, value in media.items() if name not in _CUT and not _is_of_sound(name)}
-    captions = [settings.caption_engine, settings.caption_model, settings.caption_language, glossary]
+    captions = [settings.caption_engine, settings.caption_model, language, glossary]
     return {"plan": _digest(picture), "sound": _digest(sound), "captions": _digest(captions)}
 
 
-def anew(plan: Mapping[str, Any], settings: Settings, glossary: Sequence[str] | None) -> dict[str, Any] | None:
+def anew(
+    plan: Mapping[str, Any], settings: Settings, glossary: Sequence[str] | None, language: str
+) -> dict[str, Any] | None:
     """The facts that planning the same source would state now; None when what was measured then is not enough now.
 
     Args:
@@ -53,7 +62,7 @@ def anew(plan: Mapping[str, Any], settings: Settings, glossary: Sequence[str] | 
         return None
     heard = [int(track["index"]) for track in plan["media"].get("sounds", ())] or None
     media = ladder.plan(probe, chunk_seconds=settings.chunk_seconds, threads=threads, sounds=heard).to_json()
-    return {**plan["facts"], **digests(media, settings, glossary)}
+    return {**plan["facts"], **digests(media, settings, glossary, language)}
 
 
 def _is_of_sound(name: str) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from app import clock
 from app.access import Action, Actor, policy
+from app.captions import spoken
 from app.db.cases import Case
 from app.db.materials import Material, MaterialItem
 from app.db.recordings import Recording, RecordingState
@@ -22,6 +23,7 @@ from app.domain import audit, paging, runs
 from app.domain.paging import Page, Sorting
 from app.errors import Conflict, Invalid
 from app.media.damage import Damage
+from app.pipeline.workflows import INGEST
 from app.storage import keys
 from app.storage.s3 import Storage
 
@@ -48,12 +50,13 @@ STANDINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Edited:
-    """What a person may change of a recording."""
+    """What a person may change of a recording. `language` is a choice of `app.captions.spoken`; None leaves it."""
 
     title: str
     description: str = ""
     recorded_on: date | None = None
     themes: Sequence[Term] = ()
+    language: str | None = None
 
 
 def standing(recording: Recording) -> str:
@@ -94,12 +97,14 @@ def edit(session: Session, actor: Actor, recording: Recording, edited: Edited) -
     """Change what is written of a recording. The caller has checked that the actor may edit it.
 
     Raises:
-        Invalid: no title or no theme.
+        Invalid: no title, no theme, or a language that captions cannot be made in.
     """
     title = checked_title(edited.title)
     if not edited.themes:
         raise Invalid("Select at least one theme", fields={"themes": "Select at least one theme"})
     new = {"title": title, "description": edited.description.strip(), "recorded_on": edited.recorded_on}
+    if edited.language is not None:
+        new["spoken_language"] = spoken.checked(edited.language)
     changed = [name for name, value in new.items() if getattr(recording, name) != value]
     for name in changed:
         setattr(recording, name, new[name])
@@ -133,7 +138,7 @@ def restore(session: Session, actor: Actor, recording: Recording) -> None:
     """
     if recording.state is not RecordingState.WITHDRAWN:
         raise Conflict("This recording is not withdrawn.")
-    run = runs.latest(session, recording.id)
+    run = runs.latest(session, recording.id, INGEST.name)  # other runs say nothing about what there is to watch
     if run is not None and run.replaces:
         recording.state = RecordingState.READY  # it was when the run began, and the run takes nothing away
     elif run is not None and run.state in runs.UNFINISHED:

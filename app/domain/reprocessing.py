@@ -93,7 +93,7 @@ def _stale_stages(session: Session, settings: Settings, run: Run, kept: set[str]
     rows = {row.stage: row for row in run.stages}
     workflow = WORKFLOWS[INGEST.name]
     planner = workflow.stage(workflow.planner)
-    facts = planning.anew(run.plan, settings, planning.glossary_of(session, run.recording_id))
+    facts = planning.anew(run.plan, settings, *planning.spoken_in(session, run.recording_id, settings))
     measured = ledger.fingerprint(planner.name, planner.version, [])
     if facts is None or rows[planner.name].fingerprint != measured:
         return [planner]

@@ -23,7 +23,7 @@ from app.domain.queue import defer
 from app.errors import Conflict
 from app.pipeline import ledger
 from app.pipeline.spec import Workflow
-from app.pipeline.workflows import ERASE, INGEST, WITHOUT_SOURCE, WORKFLOWS
+from app.pipeline.workflows import ERASE, INGEST, RECAPTION, WITHOUT_SOURCE, WORKFLOWS
 
 #: Name of the task that runs one stage; its only argument is `stage_run_id`.
 TASK = "vignette.stage"
@@ -44,32 +44,31 @@ def start(
     workflow: str = INGEST.name,
     requested_by_id: uuid.UUID | None = None,
     *,
-    priority: int = 0,
+    priority: int | None = None,
     plan: Mapping[str, Any] | None = None,
 ) -> Run:
     """Send a recording through a workflow: the run, its stages and the first jobs come with the caller's commit.
 
-    The recording's `SOURCE` artefact must be there where the workflow reads it. A recording that can be
+    What the workflow works from must be there: the source, or the sound for new captions. A recording that can be
     watched stays as it is until the run has succeeded.
 
     Args:
-        priority: of the run's jobs; higher ones go first, 0 is ordinary.
+        priority: of the run's jobs; higher ones go first, 0 is ordinary, None what the workflow says.
         plan: what the stages of a workflow without a planner are to know.
 
     Raises:
-        Conflict: it is being processed already, or there is no source.
+        Conflict: it is being processed already, or what it works from is not there.
     """
     session.flush()
     session.execute(select(Recording.id).where(Recording.id == recording.id).with_for_update())
     _check_free(session, recording.id)
-    if workflow not in WITHOUT_SOURCE:
-        _check_source(session, recording.id)
+    _check_material(session, recording.id, workflow)
     run = Run(
         recording_id=recording.id,
         workflow=workflow,
         requested_by_id=requested_by_id,
         state=RunState.RUNNING,
-        priority=priority,
+        priority=WORKFLOWS[workflow].priority if priority is None else priority,
         replaces=recording.state in KEPT_STATES and recording.watchable_at is not None,
         plan=dict(plan or {}),
         created_at=clock.now(),  # not the transaction's: two runs that one makes have an order
@@ -83,9 +82,10 @@ def start(
     return run
 
 
-def latest(session: Session, recording_id: uuid.UUID) -> Run | None:
-    """The newest run of a recording."""
-    return session.scalar(select(Run).where(Run.recording_id == recording_id).order_by(Run.created_at.desc()).limit(1))
+def latest(session: Session, recording_id: uuid.UUID, workflow: str | None = None) -> Run | None:
+    """The newest run of a recording, of one workflow or of any."""
+    query = select(Run).where(Run.recording_id == recording_id).order_by(Run.created_at.desc()).limit(1)
+    return session.scalar(query if workflow is None else query.where(Run.workflow == workflow))
 
 
 def cancel(session: Session, run: Run, *, by: str = "") -> None:
@@ -123,8 +123,7 @@ def retry(session: Session, run: Run) -> None:
         raise Conflict("This recording was rejected or withdrawn, or waits for another file.")
     _check_free(session, run.recording_id)
     workflow = WORKFLOWS[run.workflow]
-    if run.workflow not in WITHOUT_SOURCE:
-        _check_source(session, run.recording_id)
+    _check_material(session, run.recording_id, run.workflow)
     run.state, run.reason, run.reason_code, run.finished_at = RunState.RUNNING, "", "", None
     _reopen(session, run, workflow)
     if recording.state == RecordingState.FAILED:
@@ -241,10 +240,19 @@ def _check_free(session: Session, recording_id: uuid.UUID) -> None:
         raise Conflict("This recording is being processed already.")
 
 
-def _check_source(session: Session, recording_id: uuid.UUID) -> None:
-    source = select(Artefact.id).where(Artefact.recording_id == recording_id, Artefact.kind == ArtefactKind.SOURCE)
-    if session.scalar(source) is None:
-        raise Conflict("The uploaded file is not kept any more. Upload it again.")
+_SAYS_MISSING = {
+    ArtefactKind.SOURCE: "The uploaded file is not kept any more. Upload it again.",
+    ArtefactKind.AUDIO: "The recording has no sound to make captions of.",
+}
+
+
+def _check_material(session: Session, recording_id: uuid.UUID, workflow: str) -> None:
+    if workflow in WITHOUT_SOURCE:
+        return
+    kind = ArtefactKind.AUDIO if workflow == RECAPTION.name else ArtefactKind.SOURCE
+    there = select(Artefact.id).where(Artefact.recording_id == recording_id, Artefact.kind == kind)
+    if session.scalar(there.limit(1)) is None:
+        raise Conflict(_SAYS_MISSING[kind])
 
 
 # -- what follows ------------------------------------------------------------------------------------------------------
@@ -346,7 +354,7 @@ def _end(session: Session, run: Run, stages: Sequence[StageRun], outcome: RunSta
     if outcome == RunState.SUCCEEDED and run.replaces:
         session.flush()
         replacing.take_place(session, run, stages, recording)
-    if recording.state != RecordingState.PROCESSING:
+    if recording.state != RecordingState.PROCESSING or run.workflow == RECAPTION.name:
         return  # it was withdrawn meanwhile, or is ready and keeps what it had
     if outcome == RunState.SUCCEEDED and run.workflow == ERASE.name:
         recording.state, recording.watchable_at = RecordingState.REJECTED, None

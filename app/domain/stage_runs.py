@@ -174,13 +174,15 @@ def _apply(session: Session, run: Run, row: StageRun, apply: Callable[[Session],
     row.outputs = {**row.outputs, replacing.SHOWN: shown}
 
 
-def skip(session: Session, stage_run_id: uuid.UUID, attempt: int, sentence: str) -> bool:
-    """End a stage that finds nothing to do; the sentence says why. False when it came too late."""
+def skip(session: Session, stage_run_id: uuid.UUID, attempt: int, sentence: str, why: str = "") -> bool:
+    """End a stage that finds nothing to do; the sentence says why to people, `why` to programs (in `outputs`). False when
+    it came too late."""
     found = _held(session, stage_run_id, attempt)
     if found is None:
         return False
     run, stages, row = found
     row.state, row.error, row.finished_at = StageState.SKIPPED, sentence, clock.now()
+    row.outputs = {**row.outputs, "why": why} if why else row.outputs
     runs.advance(session, run, stages)
     return True
 

@@ -34,12 +34,13 @@ def works() -> bool:
     return tried.returncode == 0
 
 
-def words(readable: Sequence[str], scratch: Path) -> list[str]:
+def words(readable: Sequence[str], scratch: Path, devices: Sequence[Path] = ()) -> list[str]:
     """What stands before a program's own words.
 
     Args:
         readable: files and folders that it may read, where they exist.
         scratch: the one folder that it may write to, and where it starts.
+        devices: device files that it may use.
     """
     program = shutil.which("bwrap", path="/usr/bin:/usr/local/bin:/bin") or "/usr/bin/bwrap"
     found = [program, *_NAMESPACES, "--dev", "/dev", "--ro-bind", "/proc", "/proc"]
@@ -47,4 +48,6 @@ def words(readable: Sequence[str], scratch: Path) -> list[str]:
     for path in sorted(set(readable), key=lambda name: (name.count("/"), name)):
         if not path.startswith(("/proc/", "/dev/")):
             found += ["--ro-bind-try", path, path]
+    for device in devices:
+        found += ["--dev-bind-try", str(device), str(device)]
     return [*found, "--bind", str(scratch), str(scratch), "--chdir", str(scratch), "--"]

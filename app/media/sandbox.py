@@ -192,6 +192,7 @@ def run(
     on_line: Callable[[str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     readable: Sequence[Path] = (),
+    devices: Sequence[Path] = (),
     env: Mapping[str, str] | None = None,
 ) -> Completed:
     """Run a program to its end, confined.
@@ -204,6 +205,7 @@ def run(
         on_line: called with each line of standard output as it comes, without its line end.
         cancelled: asked about ten times a second; True kills the process group and raises `Cancelled`.
         readable: files or folders that it may read besides the system's and Python's own.
+        devices: device files that it may use; none of an upload's bytes must be able to become a path here.
         env: variables added to the few that every program gets.
 
     Raises:
@@ -220,10 +222,10 @@ def run(
         raise Cancelled
     started = time.monotonic()
     wrapped = _manners.bubblewrap != "off" and bubblewrap.works()
-    config = _config(argv, scratch, limits, readable, wrapped=wrapped)
+    config = _config(argv, scratch, limits, readable, devices, wrapped=wrapped)
     process = subprocess.Popen(
         [
-            *(bubblewrap.words(config["readable"], scratch) if wrapped else ()),
+            *(bubblewrap.words(config["readable"], scratch, devices) if wrapped else ()),
             *(sys.executable, "-I", "-S", str(_LAUNCHER), json.dumps(config), "--", *argv),
         ],
         cwd=scratch,
@@ -253,7 +255,13 @@ def run(
 
 
 def _config(
-    argv: Sequence[str], scratch: Path, limits: Limits, readable: Sequence[Path], *, wrapped: bool
+    argv: Sequence[str],
+    scratch: Path,
+    limits: Limits,
+    readable: Sequence[Path],
+    devices: Sequence[Path],
+    *,
+    wrapped: bool,
 ) -> dict[str, Any]:
     """What the launcher is to do, JSON-serialisable."""
     python = {sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(sys.executable).resolve().parent)}
@@ -263,7 +271,7 @@ def _config(
         "wrapped": wrapped,
         "network": wrapped,
         "readable": [*_SYSTEM_READABLE, *sorted(python | ours), *(str(path.resolve()) for path in readable)],
-        "writable": [*_SYSTEM_WRITABLE, str(scratch)],
+        "writable": [*_SYSTEM_WRITABLE, str(scratch), *map(str, devices)],
         "nice": _manners.nice,
         "disk": _manners.disk,
         "limits": {

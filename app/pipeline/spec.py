@@ -76,6 +76,7 @@ class Workflow:
     name: str
     stages: tuple[Stage, ...]
     planner: str = ""
+    priority: int = 0
 
     def __post_init__(self) -> None:
         by_name = {stage.name: stage for stage in self.stages}

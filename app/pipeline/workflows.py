@@ -77,6 +77,20 @@ INGEST = Workflow(
     ),
 )  # fmt: skip
 
+#: Makes the captions again from the sound that is kept: after a glossary, a language or a model has changed, or for a
+#: recording that waited for a model. Nobody waits at a screen for it, so everything else goes first.
+RECAPTION = Workflow(
+    "recaption",
+    priority=-10,
+    stages=(
+        Stage(
+            name="transcribe", label="Making the captions", makes=("words",), queue="transcribe",
+            timeout_seconds=12 * _HOUR, optional=True, weight=20,
+        ),
+        Stage(name="finish", label="Tidying up", needs=("transcribe",), retries=20, weight=0.5),
+    ),
+)  # fmt: skip
+
 #: Removes every object of a recording: what is left of a file that was rejected.
 ERASE = Workflow("erase", stages=(Stage(name="erase", label="Removing the file", retries=20),))
 
@@ -107,4 +121,4 @@ AV1 = Workflow(
 #: Workflows that do not read the uploaded file.
 WITHOUT_SOURCE = frozenset({ERASE.name, POSTER.name})
 
-WORKFLOWS: dict[str, Workflow] = {workflow.name: workflow for workflow in (INGEST, ERASE, POSTER, AV1)}
+WORKFLOWS: dict[str, Workflow] = {workflow.name: workflow for workflow in (INGEST, RECAPTION, ERASE, POSTER, AV1)}

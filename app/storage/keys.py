@@ -29,6 +29,17 @@ def chunk(recording_id: uuid.UUID, run_id: uuid.UUID, index: int, rung: str, att
     return f"{scratch_prefix(recording_id, run_id)}chunks/{index:05d}/{attempt}/{rung}.mp4"
 
 
+def heard_prefix(recording_id: uuid.UUID, run_id: uuid.UUID) -> str:
+    """Prefix of what has been heard so far by a run that makes captions."""
+    return f"{scratch_prefix(recording_id, run_id)}heard/"
+
+
+def heard(recording_id: uuid.UUID, run_id: uuid.UUID, how: str, first: int, attempt: int) -> str:
+    """One window of sound that was heard to its end. `how` is a digest of the sound, engine, model, language and glossary:
+    an attempt takes over only what it would have heard alike. Named by attempt, as chunks are."""
+    return f"{heard_prefix(recording_id, run_id)}{how}/{first:012d}-{attempt}.json"
+
+
 def made_prefix(recording_id: uuid.UUID, run_id: uuid.UUID) -> str:
     """Prefix of what a run makes that may stay."""
     return f"{recording_prefix(recording_id)}made/{run_id}/"

@@ -1,4 +1,4 @@
-"""What the select boxes of admins' forms offer: the places that they administer."""
+"""What select boxes offer: the places that an admin administers, and the languages that captions can be made in."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from sqlalchemy.orm import Session
 
 from app.access import Actor
 from app.access.places import areas_within, organisations_within
+from app.captions.spoken import AUTO, NAMES, name
 from app.db.people import Role
 from app.db.places import Organisation
 from app.domain.places import EVERYWHERE, Place
 
 Choices = list[tuple[str, str]]
+LANGUAGE_HINT = "Captions are made in this language."
 
 
 def open_organisations(session: Session, who: Actor) -> list[Organisation]:
@@ -26,3 +28,13 @@ def places(session: Session, who: Actor) -> Choices:
     return found + [
         (Place(organisation_id=o.id).code, f"{o.name} (organisation)") for o in open_organisations(session, who)
     ]
+
+
+def languages(setting: str) -> Choices:
+    """The languages that captions can be made in; in front, what the instance's setting says."""
+    return [("", language_name("", setting)), (AUTO, "Find it out from the sound"), *NAMES.items()]
+
+
+def language_name(choice: str, setting: str) -> str:
+    """What pages call the language that was chosen for a recording."""
+    return name(choice) if choice else f"As usual here ({name(setting).lower() if setting == AUTO else name(setting)})"

@@ -9,7 +9,7 @@ from flask import url_for
 
 from app.db import db
 from app.db.recordings import Recording, RecordingState
-from app.domain import audit, descriptions
+from app.domain import audit, descriptions, hearing
 from app.domain.standing import Standing
 from app.web import captions_shown, guard
 
@@ -25,7 +25,7 @@ _FILE_STATES = {
 
 
 def of_recording(
-    recording: Recording, facts: Standing, missing: Sequence[str], may: Mapping[str, bool]
+    recording: Recording, facts: Standing, missing: Sequence[str], may: Mapping[str, bool], captions: hearing.State
 ) -> list[dict[str, Any]]:
     """The steps to a published recording, each with where it stands and, where it cannot be done yet, why."""
     here: dict[str, Any] = {"recording_id": recording.id}
@@ -48,7 +48,7 @@ def of_recording(
         {
             "text": "Captions",
             "href": url_for("captions.index", **here) if facts.captions and may["captions"] else None,
-            **_captions(recording, facts),
+            **_captions(recording, facts, captions),
         },
         {
             "text": "Chapters (optional)",
@@ -64,13 +64,21 @@ def of_recording(
     ]
 
 
-def _captions(recording: Recording, facts: Standing) -> dict[str, Any]:
+_WITHOUT_CAPTIONS = {
+    "waiting-for-model": ("in_progress", hearing.WAITING_SENTENCE),
+    "making": ("in_progress", "They are being made."),
+    "no-sound": ("skipped", "The recording has no sound."),
+    "off": ("skipped", "Captions are not made by machine here."),
+    "failed": ("problem", "The captions could not be made. Make them again below."),
+}
+
+
+def _captions(recording: Recording, facts: Standing, standing: hearing.State) -> dict[str, Any]:
     if not facts.captions:
         if recording.state in _WAITS:
             return {"state": "blocked", "hint": "They are made when the file is processed."}
-        if recording.has_audio is False:
-            return {"state": "skipped", "hint": "The recording has no sound."}
-        return {"state": "todo", "hint": "There are no captions."}
+        state, hint = _WITHOUT_CAPTIONS.get(standing, ("todo", "There are no captions."))
+        return {"state": state, "hint": hint}
     track = facts.captions[0]
     if track.no_speech:
         return {"state": "done", "hint": "No speech was found in the sound."}

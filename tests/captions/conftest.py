@@ -8,29 +8,22 @@ import subprocess
 import wave
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.captions import engines, models
+from app.captions import engines
 from app.captions.engines import Transcript
-from app.errors import Unavailable
 
 RATE = 16_000
 SHARED_SPEECH = Path(__file__).resolve().parents[3] / "shared" / "media" / "speech"
 
 WriteWav = Callable[[NDArray[np.float64]], Path]
 Listen = Callable[..., Transcript]
-
-
-@pytest.fixture(scope="session")
-def weights() -> Path:
-    try:
-        return models.fetch("base", models.default_cache(), lambda *_: None)
-    except Unavailable as error:
-        pytest.skip(str(error))
+Lines = Callable[..., list[str]]
 
 
 @pytest.fixture
@@ -69,12 +62,13 @@ def decoded(source: Path, target: Path) -> Path:
 
 
 @pytest.fixture
-def listen(weights: Path, tmp_path: Path) -> Listen:
-    """Runs the real child on a WAV file, in an environment of its own."""
+def lines_of(weights: Path, tmp_path: Path) -> Lines:
+    """Runs the real child on a WAV file, in an environment of its own, and gives what it writes."""
 
-    def run(wav: Path, glossary: Sequence[str] = ()) -> Transcript:
+    def run(wav: Path, glossary: Sequence[str] = (), language: str = "en", **more: Any) -> list[str]:
+        engine = more.pop("engine", "faster-whisper")
         with wav.open("rb") as file:
-            argv = engines.command("faster-whisper", weights, "en", glossary, fd=file.fileno(), threads=2)
+            argv = engines.command(engine, weights, language, glossary, fd=file.fileno(), threads=2, **more)
             done = subprocess.run(
                 argv,
                 pass_fds=[file.fileno()],
@@ -85,9 +79,15 @@ def listen(weights: Path, tmp_path: Path) -> Listen:
                 timeout=300,
             )
         assert done.returncode == 0, done.stderr
-        return engines.parse(done.stdout.splitlines())
+        return done.stdout.splitlines()
 
     return run
+
+
+@pytest.fixture
+def listen(lines_of: Lines) -> Listen:
+    """As `lines_of`, read into a transcript."""
+    return lambda *args, **more: engines.parse(lines_of(*args, **more))
 
 
 @pytest.fixture

@@ -170,3 +170,21 @@ def test_lint_has_nothing_to_say_about_good_cues() -> None:
     assert (
         lint([Cue(0, 2_000, ("Good morning.",), 1.0), Cue(2_000, 4_000, ("Sit down, please.",), 1.0)], duration=4) == []
     )
+
+
+def test_a_cue_too_fast_to_read_borrows_time_from_what_is_around_it() -> None:
+    hurried = [
+        Word(1.0 + i * 0.22, 1.2 + i * 0.22, text, 0.9)
+        for i, text in enumerate(["so", "we", "went", "straight", "on."])
+    ]
+    slow = [
+        Word(2.1 + i * 0.6, 2.6 + i * 0.6, text, 0.9)
+        for i, text in enumerate(["And", "then", "nobody", "said", "much."])
+    ]
+    alone = build_cues(hurried, duration=2.0)
+    cues = build_cues(hurried + slow, duration=10)
+    assert cues[0].text == "so we went straight on."
+    assert 0.8 <= cues[0].start_ms / 1000 < 1.0, "at most 200 ms before its first word"
+    assert cues[1].start_ms == cues[0].end_ms <= 2_500, "the next one waits at most 400 ms"
+    assert [b.rule for b in lint(cues, duration=10)] == []
+    assert alone[0].end_ms <= 2_000

@@ -19,7 +19,9 @@ from app.captions.guards import Heard
 from app.captions.words import Word
 from app.errors import Misconfigured, Unavailable
 
-DONE = {"type": "done", "language": "en", "engine": "faster-whisper", "model": "m", "seconds": 4, "speech_seconds": 2}
+ENGLISH = {"type": "language", "language": "en", "probability": None}
+WINDOW = {"type": "window", "first": 0, "last": 64_000, "speech_seconds": 2}
+DONE = {"type": "done", "engine": "faster-whisper", "model": "m", "seconds": 4}
 HELLO = {"type": "word", "start": 0.5, "end": 1.0, "text": "Hello", "probability": 0.9}
 
 
@@ -47,9 +49,8 @@ def test_an_impossible_setting_is_refused(engine: str, language: str) -> None:
 def test_lines_become_a_transcript() -> None:
     seen: list[float] = []
     listener = engines.Listener(seen.append)
-    for line in lines(
-        {"type": "progress", "seconds": 2, "of": 4}, HELLO, {"type": "progress", "seconds": 1, "of": 4}, DONE
-    ):
+    half, back = ({"type": "progress", "seconds": seconds, "of": 4} for seconds in (2, 1))
+    for line in lines(ENGLISH, half, HELLO, back, WINDOW, DONE):
         listener.feed(line)
     transcript = listener.transcript()
     assert transcript.words == (Word(0.5, 1.0, "Hello", 0.9),)
@@ -59,7 +60,7 @@ def test_lines_become_a_transcript() -> None:
 
 
 def test_silence_is_said_in_words() -> None:
-    assert engines.parse(lines(DONE)).summary == "No speech found."
+    assert engines.parse(lines(ENGLISH, WINDOW, DONE)).summary == "No speech found."
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,12 @@ def test_silence_is_said_in_words() -> None:
     [
         [],
         lines(HELLO),
-        lines(DONE, HELLO),
+        lines(DONE),
+        lines(ENGLISH, HELLO, DONE),
+        lines(ENGLISH, WINDOW, WINDOW, DONE),
+        lines(ENGLISH, {**WINDOW, "last": -1}, DONE),
+        lines(WINDOW, DONE),
+        lines(ENGLISH, WINDOW, DONE, HELLO),
         ["not json"],
         ["[]"],
         ['{"type": "word"}'],
@@ -96,20 +102,81 @@ class Repeater:
 
     name = "repeater"
 
+    def detect(self, speech: audio.Samples) -> tuple[str, float]:
+        raise AssertionError("nobody asks")
+
     def hear(self, samples: audio.Samples, *, language: str, prompt: str) -> tuple[float, Iterator[Heard]]:
         middle = len(samples) / audio.RATE / 2
         return 1.0, iter([Heard((Word(middle, middle + 0.2, " word", 0.9),), 0.1, -0.1, 1.0)])
 
 
-def test_a_long_recording_is_heard_in_blocks_and_its_times_run_on() -> None:
+LONG = np.zeros(audio.BLOCK_SECONDS * audio.RATE * 2 + 5 * audio.RATE, dtype=np.int16)
+
+
+def heard_lines(**more: Any) -> list[dict[str, Any]]:
     emitted: list[dict[str, Any]] = []
-    samples = np.zeros(audio.BLOCK_SECONDS * audio.RATE * 2 + 5 * audio.RATE, dtype=np.int16)
-    speech = child.transcribe(Repeater(), samples, emitted.append, language="en", prompt="")
+    child.transcribe(Repeater(), LONG, emitted.append, language="en", prompt="", **more)
+    return emitted
+
+
+def test_a_long_recording_is_heard_in_blocks_and_its_times_run_on() -> None:
+    emitted = heard_lines()
     starts = [m["start"] for m in emitted if m["type"] == "word"]
-    assert len(starts) == 3 == speech
+    windows = [m for m in emitted if m["type"] == "window"]
+    assert len(starts) == len(windows) == 3
     assert starts == sorted(starts)
     assert starts[-1] > audio.BLOCK_SECONDS
-    assert emitted[-1] == {"type": "progress", "seconds": 605.0, "of": 605.0}
+    assert [m["last"] for m in windows[:-1]] == [m["first"] for m in windows[1:]]
+    assert windows[-1]["last"] == len(LONG)
+    assert emitted[-2] == {"type": "progress", "seconds": 605.0, "of": 605.0}
+
+
+def test_a_second_child_goes_on_where_the_first_was_lost() -> None:
+    whole = heard_lines()
+    cut = next(i for i, m in enumerate(whole) if m["type"] == "window")
+    kept: list[engines.Window] = []
+    first = engines.Listener(on_window=kept.append)
+    for line in lines({**ENGLISH, "probability": 0.9}, *whole[: cut + 2]):
+        first.feed(line)
+    stored = [engines.Window.from_json(json.loads(json.dumps(window.to_json()))) for window in kept]
+    assert stored == kept
+    second = engines.Listener(before=stored)
+    for line in lines(ENGLISH, *heard_lines(first=stored[-1].last), DONE):
+        second.feed(line)
+    told = second.transcript()
+    assert told == engines.parse(lines({**ENGLISH, "probability": 0.9}, *whole, DONE))
+    assert (len(told.words), told.speech_seconds, told.language_probability) == (3, 3.0, 0.9)
+
+
+class Guesser(Repeater):
+    """Is sure of a language to the degree that it is told."""
+
+    def __init__(self, probability: float) -> None:
+        self.probability = probability
+
+    def detect(self, speech: audio.Samples) -> tuple[str, float]:
+        assert len(speech)
+        return "no", self.probability
+
+
+def test_a_language_is_believed_only_of_speech_and_where_the_engine_is_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    speech = np.ones(audio.RATE * 10, dtype=np.int16)
+    monkeypatch.setattr(child, "first_speech", lambda samples, seconds: samples)
+    assert child.detect(Guesser(0.9), speech, "en") == ("no", 0.9)
+    assert child.detect(Guesser(0.5), speech, "cy") == ("cy", None)
+    assert child.detect(Guesser(0.9), speech[: audio.RATE], "en") == ("en", None)
+
+
+def test_silence_is_never_asked_for_its_language() -> None:
+    assert child.detect(Guesser(0.9), LONG[: audio.RATE * 20], "en") == ("en", None)
+
+
+def test_auto_is_a_language_to_ask_for_and_not_to_fall_back_on() -> None:
+    assert "--language=auto" in engines.command("faster-whisper", Path("/m"), "auto", fd=3)
+    with pytest.raises(Misconfigured, match="VIGNETTE_CAPTION_LANGUAGE"):
+        engines.command("faster-whisper", Path("/m"), "auto", fd=3, otherwise="auto")
+    with pytest.raises(Misconfigured, match="VIGNETTE_CAPTION_DEVICE"):
+        engines.command("faster-whisper", Path("/m"), "en", fd=3, device="tpu")
 
 
 def test_the_child_reports_a_wrong_sound_and_a_missing_model(tmp_path: Path) -> None:
@@ -125,6 +192,6 @@ def test_the_child_reports_a_wrong_sound_and_a_missing_model(tmp_path: Path) -> 
 
 def test_the_engine_wants_a_model_folder(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="folder"):
-        child.load("faster-whisper", tmp_path / "none", 1)
+        child.load("faster-whisper", tmp_path / "none", 1, "cpu")
     with pytest.raises(Misconfigured, match="cannot be loaded"):
-        child.load("faster-whisper", tmp_path, 1)
+        child.load("faster-whisper", tmp_path, 1, "cpu")

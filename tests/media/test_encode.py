@@ -325,6 +325,23 @@ def test_flash_and_beep_stay_together(
     assert int(np.argmax(np.abs(frames[0]) > 3000)) / 16000 == pytest.approx(flash, abs=0.021)
 
 
+@pytest.mark.parametrize("name", ["trimmed.mp4", "trimmed.mov", "trimmed.mkv"])
+def test_flash_and_beep_stay_together_in_a_file_that_was_trimmed(name: str, make: Make, tmp_path: Path) -> None:
+    """Cut without encoding, as phones and editors do it: between keyframes, so that the file holds more than is played."""
+    whole = make("whole.mkv", "-f", "lavfi", "-i", FLASH, "-f", "lavfi", "-i", BEEP, *X264, "-g", "25", "-c:a", "aac")
+    source = make(name, "-ss", "1.3", "-i", str(whole), "-c", "copy")
+    plan = planned(source, tmp_path)
+    times, levels = pictures(renditions(source, plan, tmp_path)[plan.lowest.name])
+    flash = next(time for time, level in zip(times, levels, strict=True) if level > 128)
+    sound = encode.encode_audio(source, plan, tmp_path / "work")
+    assert sound is not None
+    wav = encode.pcm(sound, tmp_path / "work")
+    with av.open(str(wav)) as container:
+        frames = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+    beep = int(np.argmax(np.abs(frames[0]) > 3000)) / 16000
+    assert beep == pytest.approx(flash, abs=0.1), "captions follow the sound, and the sound must follow the picture"
+
+
 SPEECH = "aevalsrc={level}*sin(2*PI*300*t)*(0.6+0.4*sin(2*PI*4*t))*lt(mod(t\\,1.5)\\,1):s=48000:d=8"
 
 

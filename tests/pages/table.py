@@ -77,6 +77,8 @@ PAGES: tuple[Page, ...] = (
     Page("recordings.manage", "/recordings/{failed}/manage", (FACILITATOR,)),
     Page("recordings.manage", "/recordings/{rejected}/manage", (FACILITATOR,)),
     Page("recordings.manage", "/recordings/{withdrawn}/manage", (FACILITATOR,)),
+    Page("recordings.manage", "/recordings/{waiting}/manage", (FACILITATOR,)),
+    Page("recordings.manage", "/recordings/{captioned}/manage", (FACILITATOR,)),
     Page("recordings.edit", "/recordings/{published}/edit", MAKERS),
     Page("recordings.edit_chapters", "/recordings/{published}/chapters", MAKERS),
     Page("sounds.edit", "/recordings/{published}/sounds", MAKERS),

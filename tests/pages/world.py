@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -212,6 +213,8 @@ def _recordings(
         "failed": ("One that failed", RecordingState.FAILED, "The picture could not be encoded. Try again."),
         "rejected": ("One that was not accepted", RecordingState.REJECTED, "This file is a picture, not a recording."),
         "withdrawn": ("One that was withdrawn", RecordingState.WITHDRAWN, ""),
+        "waiting": ("One that waits for a speech model", RecordingState.READY, ""),
+        "captioned": ("One whose captions are made again", RecordingState.READY, ""),
     }
     made = {}
     for name, (title, state, reason) in wanted.items():
@@ -252,6 +255,10 @@ def _recordings(
     _run(session, made["processing"], RunState.RUNNING)
     _run(session, made["failed"], RunState.FAILED)
     _run(session, made["published"], RunState.SUCCEEDED)
+    _hearing(
+        session, made["waiting"], "ingest", RunState.SUCCEEDED, state=StageState.SKIPPED, outputs={"why": "no-model"}
+    )
+    _hearing(session, made["captioned"], "recaption", RunState.RUNNING, state=StageState.RUNNING, progress=0.4)
     return made
 
 
@@ -263,6 +270,13 @@ def _run(session: Session, recording: Recording, state: RunState) -> None:
         done = state is RunState.SUCCEEDED or position < 2
         now = StageState.SUCCEEDED if done else halfway[state] if position == 2 else StageState.WAITING
         run.stages.append(StageRun(stage=stage, position=position, state=now, progress=1 if done else 0.4))
+    session.add(run)
+
+
+def _hearing(session: Session, recording: Recording, workflow: str, of_run: RunState, **stage: Any) -> None:
+    recording.has_audio = True
+    run = Run(recording_id=recording.id, workflow=workflow, state=of_run)
+    run.stages.append(StageRun(stage="transcribe", position=0, **stage))
     session.add(run)
 
 

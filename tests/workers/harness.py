@@ -24,7 +24,7 @@ from app.settings import PREFIX, Settings
 from tests.workers.conftest import add_recording
 
 #: Signs of life fast enough for tests; the proportions are those of the real ones.
-TIMINGS = "beat=0.2, heartbeat=0.5, stalled=2.5, sweep=0.5, poll=0.3, upkeep=600, stop=4"
+TIMINGS = "beat=0.2, heartbeat=0.5, stalled=2.5, sweep=0.5, poll=0.3, upkeep=600, model=0.5, stop=4"
 _START = """
 import sys
 from app import logs
@@ -44,7 +44,7 @@ class WorkerProcess:
     ) -> None:
         environment = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
         for name in ("database_url", "s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key", "secret_key", "data",
-                     "chunk_seconds", "caption_engine", "encode_threads", "worker_encode", "machine_encode", "max_duration_seconds"):  # fmt: skip
+                     "chunk_seconds", "caption_engine", "caption_model", "encode_threads", "worker_encode", "machine_encode", "max_duration_seconds"):  # fmt: skip
             environment[PREFIX + name.upper()] = str(getattr(settings, name))
         self.log = log
         with log.open("ab") as output:

@@ -11,7 +11,6 @@ import imageio_ffmpeg
 import pytest
 from sqlalchemy.orm import Session
 
-from app.captions import models
 from app.core import Core, build_core
 from app.db import db
 from app.db.captions import CaptionTrack
@@ -20,10 +19,7 @@ from app.db.runs import Run
 from app.settings import Settings
 from tests.workers.harness import WorkerProcess, ended, in_session, ingest, wait_until
 
-pytestmark = [
-    pytest.mark.weights,
-    pytest.mark.skipif(models.locate("base", models.default_cache()) is None, reason="the speech model is not here"),
-]
+pytestmark = [pytest.mark.weights, pytest.mark.usefixtures("weights")]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def plan(context: StageContext) -> Result:
         earlier = further.plan_of(session, context.recording_id)
     made = av1.plan(Plan.from_json(earlier["media"]), chunk_seconds=settings.chunk_seconds)
     media = made.to_json()
-    digests = planning.digests(media, settings, None)
+    digests = planning.digests(media, settings, None, "")
     facts = {"source": earlier["facts"]["source"], "plan": digests["plan"], "chunks": len(made.chunks)}
     return Result(plan={"facts": facts, "media": media})
 

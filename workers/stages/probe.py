@@ -32,10 +32,10 @@ def run(context: StageContext) -> Result:
         raise sniff.rejected("undecodable")
     media = plan.to_json()
     with context.core.session() as session:
-        glossary = planning.glossary_of(session, context.recording_id)
+        glossary, language = planning.spoken_in(session, context.recording_id, settings)
     facts = {
         "source": sha256,
-        **planning.digests(media, settings, glossary),
+        **planning.digests(media, settings, glossary, language),
         "audio": plan.sound is not None,
         "long_audio": plan.sound is not None and plan.duration_seconds > sound.LONG_SECONDS,
         "heard_only": not plan.rungs,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, get_args
 
 from flask import Blueprint, jsonify, request
 
@@ -11,7 +11,7 @@ from app import clock
 from app.access import Action, policy
 from app.db import db
 from app.db.recordings import Recording, RecordingState
-from app.domain import grants, looks, paging, posters, recordings, reprocessing, standing
+from app.domain import grants, hearing, looks, paging, posters, recordings, reprocessing, standing
 from app.errors import Invalid
 from app.web import captions_shown, guard, links, listing
 from app.web.api import grants as shared
@@ -71,6 +71,8 @@ RECORDING = component(
             "damage": array(
                 thing({"kind": one_of("end", "picture", "sound"), "start": NUMBER, "end": NUMBER, "sentence": STRING})
             ),
+            "caption_state": one_of(*get_args(hearing.State)),
+            "language": STRING,
             "links": thing(
                 {
                     "self": URI,
@@ -94,7 +96,9 @@ RECORDING = component(
         "usual one first. `watchable_seconds` is how much can be watched while the picture is still being encoded, and "
         "null once all of it can. `damage` says what of the uploaded file is missing. "
         "A stage's `waiting` says why workers could not take it up yet, "
-        "for example for want of room on their disk; it goes on by itself.",
+        "for example for want of room on their disk; it goes on by itself. "
+        "`caption_state` is waiting-for-model where captions will be made by themselves once there is a speech model. "
+        "`language` is the language that was chosen as spoken: a code, auto, or empty for the instance's setting.",
     ),
 )
 SUMMARY = component(
@@ -130,7 +134,8 @@ def shape(recording: Recording) -> dict[str, Any]:
     """A recording as the API shows it to this actor."""
     session = db.session()
     facts = standing.of(session, recording.id, captions_shown.shown())
-    progress = standing.progress(recording, standing.latest_run(session, recording))
+    run = standing.latest_run(session, recording)
+    progress = standing.progress(recording, run)
     shown = {
         "id": str(recording.id),
         "title": recording.title,
@@ -145,6 +150,8 @@ def shape(recording: Recording) -> dict[str, Any]:
         "sounds": facts.sounds,
         "watchable_seconds": facts.growing_seconds,
         "damage": [{**part.to_json(), "sentence": part.sentence} for part in recordings.damage(recording)],
+        "caption_state": hearing.state(recording, run, made=bool(facts.captions)),
+        "language": recording.spoken_language,
         "links": links.of_recording(recording, facts),
     }
     if policy.allows(session, guard.actor(), Action.RECORDING_MANAGE, recording.id, clock.now()):
@@ -202,6 +209,31 @@ def index() -> Any:
 def show(recording: Recording) -> Any:
     """One recording."""
     return jsonify(shape(recording))
+
+
+LANGUAGE = component(
+    "SpokenLanguage",
+    thing({"language": STRING}, optional=("language",), note="A code such as cy, auto, or empty for the setting."),
+)
+BEGUN = component("CaptionsBegun", thing({"id": UUID, "caption_state": STRING, "language": STRING}))
+
+
+@bp.post("/<uuid:recording_id>/captions/again")
+@guard.on(Action.RECORDING_EDIT, Recording, lock=True)
+@describe(
+    "Make its captions again, when nothing more urgent waits; what a person has written or checked stays",
+    request=LANGUAGE,
+    responses={202: BEGUN},
+    tags=TAGS,
+)
+def caption_again(recording: Recording) -> Any:
+    """Make the captions again, in another language if one is named."""
+    body = Body()
+    language = body.text("language") if "language" in body.values else None
+    body.check()
+    hearing.again(db.session(), guard.actor(), recording, language=language)
+    begun = {"id": str(recording.id), "caption_state": "making", "language": recording.spoken_language}
+    return jsonify(begun), 202
 
 
 # -- sharing -------------------------------------------------------------------------------------------------------------

@@ -62,12 +62,14 @@ NEW_UPLOAD = component(
             "themes": array(STRING),
             "description": STRING,
             "recorded_on": DAY,
+            "language": STRING,
             "filename": STRING,
             "size": INTEGER,
             "last_modified": INTEGER,
         },
-        optional=("recording_id", "themes", "description", "recorded_on", "last_modified"),
+        optional=("recording_id", "themes", "description", "recorded_on", "language", "last_modified"),
         note="`themes` are names or codes; without them the case's are taken. `last_modified` is in milliseconds. "
+        "`language` is the language spoken, as a code such as cy, or auto; without it the instance's setting holds. "
         "`recording_id` names a recording that was not accepted or failed and gets another file.",
     ),
 )
@@ -148,6 +150,7 @@ def create() -> Any:
         last_modified=body.integer("last_modified", least=-(2**53), most=2**53, required=False),
     )
     title, description, day = body.text("title"), body.text("description"), body.day("recorded_on")
+    language = body.text("language")
     body.check()
     session, who = db.session(), guard.actor()
     if case_id is None:
@@ -163,6 +166,7 @@ def create() -> Any:
             description=description,
             recorded_on=day,
             themes=vocabulary.find_terms(session, TermKind.THEME, words),
+            language=language,
         ),
         file,
         limit=guard.core().settings.max_upload_bytes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from wtforms import TextAreaField
+from wtforms import SelectField, TextAreaField
 from wtforms.validators import Length
 
 from app import clock
@@ -17,6 +17,7 @@ from app.db.vocabulary import TermKind
 from app.domain import (
     chapters,
     grants,
+    hearing,
     looks,
     paging,
     recordings,
@@ -28,7 +29,8 @@ from app.domain import (
     vocabulary,
 )
 from app.errors import Conflict
-from app.web import captions_shown, guard, links, rows, tasks
+from app.pipeline.workflows import RECAPTION
+from app.web import captions_shown, choices, guard, links, rows, tasks
 from app.web.forms import Checkboxes, Day, Form, text_field
 
 bp = Blueprint("recordings", __name__, url_prefix="/recordings")
@@ -44,6 +46,7 @@ class DetailsForm(Form):
         "Description (optional)",
         [Length(max=10_000, message="Description must be 10,000 characters or fewer")],
     )
+    language = SelectField("Language spoken", choices=[], validate_choice=False, description=choices.LANGUAGE_HINT)
 
 
 class ChaptersForm(Form):
@@ -99,6 +102,8 @@ def manage(recording: Recording) -> Any:
         "captions": policy.allows(session, who, Action.CAPTIONS_EDIT, recording.id, now),
     }
     missing = grants.missing_for_publishing(session, recording)
+    running = run is not None and run.state in runs.UNFINISHED
+    captions = hearing.state(recording, run, made=bool(facts.captions))
     return render_template(
         "pages/recordings/manage.html",
         recording=recording,
@@ -106,9 +111,13 @@ def manage(recording: Recording) -> Any:
         viewers=viewings.total(session, recording),
         audit=policy.can(who, Action.AUDIT_VIEW),
         state=recordings.standing(recording),
-        tasks=tasks.of_recording(recording, facts, missing, may),
+        tasks=tasks.of_recording(recording, facts, missing, may, captions),
+        recaptioning=running and run is not None and run.workflow == RECAPTION.name,
+        recaption_percent=int(runs.progress(run)["fraction"] * 100) if run is not None else 0,
+        language=choices.language_name(recording.spoken_language, guard.core().settings.caption_language),
+        may_caption_again=hearing.possible(recording, run),
         advice=tasks.advice(recording),
-        running=run is not None and run.state in runs.UNFINISHED,
+        running=running,
         retryable=_retryable(recording, run),
         stages=[{**stage, "title": stage["label"]} for stage in progress.stages],
         work=policy.can(who, Action.WORK_VIEW),
@@ -147,6 +156,7 @@ def edit(recording: Recording) -> Any:
     kept = [term for term in recording.terms if term.kind is TermKind.THEME and term not in known]
     by_code = {term.code: term for term in [*known, *kept]}
     form.themes.choices = [(code, term.name) for code, term in by_code.items()]
+    form.language.choices = choices.languages(guard.core().settings.caption_language)
     if request.method == "POST":
 
         def act() -> bool:
@@ -155,6 +165,7 @@ def edit(recording: Recording) -> Any:
                 description=form.description.data or "",
                 recorded_on=form.recorded_on.data,
                 themes=[by_code[code] for code in form.themes.data or []],
+                language=form.language.data,
             )
             recordings.edit(session, who, recording, edited)
             return True
@@ -165,6 +176,7 @@ def edit(recording: Recording) -> Any:
     else:
         form.title.data, form.description.data = recording.title, recording.description
         form.recorded_on.data, form.themes.data = recording.recorded_on, [term.code for term in recording.terms]
+        form.language.data = recording.spoken_language
     errors = form.sentences()
     page = render_template("pages/recordings/edit.html", form=form, errors=errors, recording=recording)
     return page, 400 if errors else 200
@@ -231,6 +243,15 @@ def cancel(recording: Recording) -> Any:
     runs.cancel(db.session(), _latest(recording), by=guard.actor().name)
     tasks.note(recording, "processing:cancel")
     flash("Processing is being cancelled. You can start it again.", "success")
+    return _to_manage(recording)
+
+
+@bp.post("/<uuid:recording_id>/captions/again")
+@guard.on(Action.RECORDING_EDIT, Recording, lock=True)
+def caption_again(recording: Recording) -> Any:
+    """Make the captions again."""
+    hearing.again(db.session(), guard.actor(), recording)
+    flash("The captions are being made again. What a person has written or checked stays.", "success")
     return _to_manage(recording)
 
 

@@ -15,7 +15,7 @@ from app.db import db
 from app.db.recordings import Recording, Upload
 from app.db.vocabulary import TermKind
 from app.domain import cases, recordings, uploads, vocabulary
-from app.web import guard
+from app.web import choices, guard
 from app.web.forms import Checkboxes, Day, Form, text_field
 from app.web.links import as_id
 
@@ -33,6 +33,7 @@ class UploadForm(Form):
     description = TextAreaField(
         "Description (optional)", [Length(max=10_000)], description="For example which part of the case is played."
     )
+    language = SelectField("Language spoken", choices=[], description=choices.LANGUAGE_HINT)
 
 
 @bp.get("/recordings/new")
@@ -49,6 +50,7 @@ def new() -> Any:
     form = UploadForm(formdata=None)
     form.case_id.choices = [(str(case.id), case.title) for case in known]
     form.themes.choices = [(term.code, term.name) for term in vocabulary.terms_of(session, TermKind.THEME)]
+    form.language.choices = choices.languages(guard.core().settings.caption_language)
     if chosen is not None:
         form.case_id.data = str(chosen.id)
         form.themes.data = [term.code for term in recordings.themes_from_case(chosen)]

@@ -110,7 +110,7 @@ class UploadForm {
       return;
     }
     const details = { title: this.#field("title"), case_id: this.#field("case_id") };
-    for (const name of ["recording_id", "recorded_on", "description"]) if (this.#field(name)) details[name] = this.#field(name);
+    for (const name of ["recording_id", "recorded_on", "description", "language"]) if (this.#field(name)) details[name] = this.#field(name);
     const themes = new FormData(this.form).getAll("themes");
     if (themes.length) details.themes = themes;
     const entry = this.#unfinished(file);

@@ -442,15 +442,6 @@ def test_sound_that_outlasts_the_picture_is_kept(make: Make, tmp_path: Path) -> 
     assert len(times) == plan.total_frames
 
 
-def test_no_sound(make: Make, tmp_path: Path) -> None:
-    source = make("mute.mp4", *numbered(seconds=3), *X264)
-    plan = planned(source, tmp_path)
-    assert plan.sound is None
-    assert encode.encode_audio(source, plan, tmp_path / "work") is None
-    made = renditions(source, plan, tmp_path)
-    assert encode.mux_mp4(made[plan.plain.name], None, tmp_path / "work").stat().st_size > 1000
-
-
 # -- what is made from renditions ----------------------------------------------------------------------------------
 
 

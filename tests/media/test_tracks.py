@@ -11,7 +11,7 @@ import pytest
 from app.media import encode, ladder
 from app.media.probe import probe
 from tests.media.conftest import Make, numbered, tone
-from tests.media.test_encode import X264, planned, samples
+from tests.media.test_encode import X264, planned, renditions, samples
 
 
 def test_every_track_that_was_chosen_can_be_made(make: Make, tmp_path: Path) -> None:
@@ -64,3 +64,12 @@ def test_a_recording_that_is_only_heard(make: Make, tmp_path: Path) -> None:
     plain = encode.mux_mp4(None, sound, tmp_path / "work")
     with av.open(str(plain)) as container:
         assert [stream.type for stream in container.streams] == ["audio"]
+
+
+def test_no_sound(make: Make, tmp_path: Path) -> None:
+    source = make("mute.mp4", *numbered(seconds=3), *X264)
+    plan = planned(source, tmp_path)
+    assert plan.sound is None
+    assert encode.encode_audio(source, plan, tmp_path / "work") is None
+    made = renditions(source, plan, tmp_path)
+    assert encode.mux_mp4(made[plan.plain.name], None, tmp_path / "work").stat().st_size > 1000

@@ -67,7 +67,7 @@ def test_a_recording_that_is_only_heard(core: Core, worker: WorkerProcess, tmp_p
         assert (recording.width, recording.has_audio) == (None, True)
         assert recording.watchable_at is not None
         kinds = sorted(a.kind.value for a in recording.artefacts)
-        assert kinds == ["audio", "download", "poster", "source"]
+        assert kinds == ["audio", "download", "peaks", "poster", "source"]
         assert "RESOLUTION" not in playback.master_playlist(session, recording_id)
         assert {a.key for a in recording.artefacts} == set(
             dict(core.storage.objects(keys.recording_prefix(recording_id)))
@@ -110,7 +110,7 @@ def test_another_sound_is_heard_without_encoding_the_picture_again(
     after = in_session(core, artefacts)
     assert set(after) - set(before) == {"audio:track-1"}
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"audio:", "download:"}, "the picture stays as it is"
+    assert changed == {"audio:", "download:", "peaks:"}, "the picture stays as it is"
 
     def look(session: Session) -> None:
         ran = session.scalars(select(StageRun.stage).where(StageRun.run_id == run_id, StageRun.attempt > 0))

@@ -83,6 +83,7 @@ def captions_of(session: Session, recording_id: uuid.UUID, shown: Shown) -> list
     """The caption tracks that are shown: one query."""
     query = (
         select(CaptionTrack.language, CaptionTrack.published_version, func.count(Cue.position))
+        .select_from(CaptionTrack)
         .join(CaptionVersion, caption_showing.version_is(shown))
         .outerjoin(Cue, Cue.version_id == CaptionVersion.id)
         .where(CaptionTrack.recording_id == recording_id)

@@ -102,9 +102,7 @@ def test_what_is_said_is_found_by_the_rules_of_its_language(
     assert hits("شکریہ") == [("speech", 3)]
     assert hits("the") == []  # too common a word of English
     assert hits("llythyr") == []  # nobody has checked it
-    assert [hit["start"] for hit in Browser(app, scene.maker).get("/api/v1/search?q=llythyr").json["hits"]] == [
-        0
-    ]
+    assert [hit["start"] for hit in Browser(app, scene.maker).get("/api/v1/search?q=llythyr").json["hits"]] == [0]
     page = viewer.get("/library?q=letter").text
     assert f'href="{scene.path}?t=7"' in page
 

@@ -88,6 +88,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._upkeep_guard = threading.Lock()
         self._mail_guard = threading.Lock()
+        self._model_guard = threading.Lock()
         self._model = AwaitedModel(core)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.disk = Scratch(core.settings.data)
@@ -181,7 +182,9 @@ class Worker:
             periodic.upkeep(self.core)
 
     def _look_for_model(self) -> None:
-        self._model.look()
+        # fetching takes minutes: an end of the worker does not wait for it
+        with self._model_guard:
+            self._model.look()
 
     def _mail(self) -> None:
         # A lock of its own: a slow mail server holds nothing else up
@@ -200,7 +203,8 @@ class Worker:
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("a part of the worker broke", exc_info=error)
                 self.status = self.status or 1
-        stuck = bool(late) or self._upkeep_guard.locked() or self._mail_guard.locked()
+        guards = (self._upkeep_guard, self._mail_guard, self._model_guard)
+        stuck = bool(late) or any(guard.locked() for guard in guards)
         if late:
             self._leave_behind()
         self.pulse.end()

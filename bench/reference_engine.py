@@ -39,7 +39,9 @@ def make() -> Path:
     subprocess.run([str(python), "-m", "pip", "install", *quiet, *extra], check=True)
     asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = subprocess.run([str(python), "-c", asked], check=True, capture_output=True, text=True).stdout.strip()
-    (Path(site) / "vignette.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
+    # with its .pth files, so that our own package is found the way it is found here
+    ours = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
+    (Path(site) / "vignette.pth").write_text(ours)
     (FOLDER / "ready").touch()
     return python
 

@@ -105,6 +105,7 @@ class Worker:
         self._upkeep_guard = threading.Lock()
         self._mail_guard = threading.Lock()
         self._rehash_guard = threading.Lock()
+        self._model_guard = threading.Lock()
         self._model = AwaitedModel(core)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.disk = Scratch(core.settings.data, core.settings.worker_disk_bytes)
@@ -248,7 +249,9 @@ class Worker:
             periodic.rehash(self.core, self.timings.rehash, self._stop.is_set)
 
     def _look_for_model(self) -> None:
-        self._model.look()
+        # fetching takes minutes: an end of the worker does not wait for it
+        with self._model_guard:
+            self._model.look()
 
     def _mail(self) -> None:
         # A lock of its own: a slow mail server holds nothing else up
@@ -267,7 +270,7 @@ class Worker:
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("a part of the worker broke", exc_info=error)
                 self.status = self.status or 1
-        guards = (self._upkeep_guard, self._mail_guard, self._rehash_guard)
+        guards = (self._upkeep_guard, self._mail_guard, self._rehash_guard, self._model_guard)
         stuck = bool(late) or any(guard.locked() for guard in guards)
         if late:
             self._leave_behind()

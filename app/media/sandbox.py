@@ -205,7 +205,7 @@ def run(
         on_line: called with each line of standard output as it comes, without its line end.
         cancelled: asked about ten times a second; True kills the process group and raises `Cancelled`.
         readable: files or folders that it may read besides the system's and Python's own.
-        devices: device files that it may use; none of an upload's bytes must be able to become a path here.
+        devices: device files that it may use, such as a GPU's.
         env: variables added to the few that every program gets.
 
     Raises:

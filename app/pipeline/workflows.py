@@ -55,7 +55,8 @@ INGEST = Workflow(
         ),
         Stage(
             name="transcribe", label="Making the captions", needs=("audio",), makes=("words",), queue="transcribe",
-            timeout_seconds=12 * _HOUR, optional=True, when="audio", reads=("source", "sound", "captions"), weight=20,
+            timeout_seconds=12 * _HOUR, version=2, optional=True, when="audio",
+            reads=("source", "sound", "captions"), weight=20,
         ),
         Stage(
             name="download", label="Making the file for download", needs=("audio", "copy", "join"),

@@ -66,9 +66,9 @@ def lines_of(weights: Path, tmp_path: Path) -> Lines:
     """Runs the real child on a WAV file, in an environment of its own, and gives what it writes."""
 
     def run(wav: Path, glossary: Sequence[str] = (), language: str = "en", **more: Any) -> list[str]:
-        engine = more.pop("engine", "faster-whisper")
+        engine, threads = more.pop("engine", "faster-whisper"), more.pop("threads", 2)
         with wav.open("rb") as file:
-            argv = engines.command(engine, weights, language, glossary, fd=file.fileno(), threads=2, **more)
+            argv = engines.command(engine, weights, language, glossary, fd=file.fileno(), threads=threads, **more)
             done = subprocess.run(
                 argv,
                 pass_fds=[file.fileno()],
@@ -76,7 +76,7 @@ def lines_of(weights: Path, tmp_path: Path) -> Lines:
                 cwd=tmp_path,
                 capture_output=True,
                 text=True,
-                timeout=300,
+                timeout=400,
             )
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()

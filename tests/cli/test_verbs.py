@@ -245,3 +245,17 @@ def test_upload_refused(send: Any, session: Session, tmp_path: Path) -> None:
     assert (wrong.exit_code, wrong.stdout) == (1, "")
     assert "The token is wrong" in wrong.stderr
     assert session.scalars(select(Recording)).all() == []
+
+
+def test_captions_again(run: Run, session: Session, storage: Storage) -> None:
+    there = makers(session)
+    recording = there.world.recording(there.case, state=RecordingState.READY)
+    there.world.artefact(storage, recording, ArtefactKind.AUDIO, b"sound")
+    session.commit()
+    assert run("captions", "again", str(recording.id), "--language", "klingon").exit_code == 1
+    begun = last(run("captions", "again", str(recording.id), "--language", "cy", "--json"))
+    assert (begun["recording"], begun["language"]) == (str(recording.id), "cy")
+    refused = run("captions", "again", str(recording.id))
+    assert refused.exit_code == 1
+    assert "being processed" in refused.stderr
+    assert run("captions", "again", str(there.case.id)).exit_code == 1

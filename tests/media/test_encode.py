@@ -440,17 +440,6 @@ def test_the_smallest_and_the_largest_picture(size: str, make: Make, tmp_path: P
     assert all(rung.width % 2 == rung.height % 2 == 0 for rung in plan.rungs)
 
 
-def test_sound_that_outlasts_the_picture_is_kept(make: Make, tmp_path: Path) -> None:
-    source = make(
-        "outlasts.mp4", *numbered(seconds=2), *tone(5), *X264, "-pix_fmt", "yuv420p", "-g", "50", "-c:a", "aac"
-    )
-    plan = planned(source, tmp_path, copy=True)
-    assert plan.copied is None
-    assert plan.duration_seconds == pytest.approx(5, abs=0.1)
-    times, _ = pictures(renditions(source, plan, tmp_path)[plan.lowest.name])
-    assert len(times) == plan.total_frames
-
-
 # -- what is made from renditions ----------------------------------------------------------------------------------
 
 

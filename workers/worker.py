@@ -105,6 +105,7 @@ class Worker:
         self._upkeep_guard = threading.Lock()
         self._mail_guard = threading.Lock()
         self._rehash_guard = threading.Lock()
+        self._report_guard = threading.Lock()
         self._model_guard = threading.Lock()
         self._model = AwaitedModel(core)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -219,6 +220,7 @@ class Worker:
         with self._upkeep_guard:
             with self.core.session() as session:
                 lost = stage_runs.recover(session, self.timings.stalled)
+            with self.core.session() as session:
                 workers.sweep(session, 2 * self.timings.stalled)
             if lost:
                 logs.event(log, "stages taken from lost workers", logging.WARNING, count=lost)
@@ -233,7 +235,7 @@ class Worker:
         closed = self._closed.is_set()
         idle = closed and not self._open_queues and not self.pulse.held
         told = machine.facts(self.disk.root)
-        with self.core.session() as session:
+        with self._report_guard, self.core.session() as session:
             state = workers.beat(session, self.name, told, closed=closed, idle=idle) if self._entered else None
             if state is None:
                 workers.enter(session, self.name, socket.gethostname(), os.getpid(), self.queues)
@@ -270,7 +272,9 @@ class Worker:
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("a part of the worker broke", exc_info=error)
                 self.status = self.status or 1
-        guards = (self._upkeep_guard, self._mail_guard, self._rehash_guard, self._model_guard)
+        guards = (
+            self._upkeep_guard, self._mail_guard, self._rehash_guard, self._report_guard, self._model_guard,
+        )  # fmt: skip
         stuck = bool(late) or any(guard.locked() for guard in guards)
         if late:
             self._leave_behind()

@@ -236,7 +236,7 @@ def run(
         pass_fds=tuple(pass_fds),
         start_new_session=True,  # its own process group, so that all of it can be killed at once
     )
-    child = _Child(process)
+    child = _Child(process, wrapped=wrapped)
     try:
         child.follow(started + limits.wall_seconds, on_line, cancelled)
     finally:
@@ -334,8 +334,9 @@ class _Tail:
 class _Child:
     """A started process: reads its output, watches the clock, ends it for certain."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], *, wrapped: bool) -> None:
         self._process = process
+        self._wrapped = wrapped
         self._reaped = False
         self._line = bytearray()
         self.returncode = 0
@@ -380,6 +381,8 @@ class _Child:
 
     def end(self) -> None:
         """Kill what is left of the process group, and wait for the process itself."""
+        if self._wrapped and not self._reaped:
+            self._kill_inner()
         with contextlib.suppress(ProcessLookupError):  # the usual case: nothing is left
             os.killpg(self._process.pid, signal.SIGKILL)
         self._reap(0)
@@ -387,6 +390,17 @@ class _Child:
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
+
+    def _kill_inner(self) -> None:
+        """Kill the program inside bubblewrap and leave that a moment to take its status: what the program has used up is
+        counted only so."""
+        with contextlib.suppress(OSError):  # it ends just now, or the kernel does not tell
+            pid = self._process.pid
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
+        until = time.monotonic() + _POLL_SECONDS
+        while time.monotonic() < until and not self._reap(os.WNOHANG):
+            time.sleep(0.002)
 
     def _outlast(self) -> None:
         """Wait a moment for others of the group, which were killed but are not ours to wait for: while one holds a pipe, it

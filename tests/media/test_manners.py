@@ -78,6 +78,17 @@ def test_descriptors_are_handed_over_and_time_is_measured(tmp_path: Path, wrappe
     assert 0.4 <= done.cpu_seconds < 5
 
 
+def test_what_a_killed_program_took_is_counted(tmp_path: Path, wrapped: bool) -> None:
+    code = "import time\nwhile time.process_time() < 0.3: pass\nprint('far enough', flush=True)\nwhile True: pass"
+
+    def stop(line: str) -> None:
+        raise InterruptedError
+
+    with sandbox.metered() as meter, pytest.raises(InterruptedError):
+        sandbox.run(python(code), scratch=tmp_path / "s", on_line=stop)
+    assert meter.cpu_seconds >= 0.3
+
+
 @pytest.mark.parametrize(
     ("which", "limits", "code"),
     [

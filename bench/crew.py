@@ -15,6 +15,9 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
 
 from app.cli import bring_up_to_date, open_storage
 from app.core import Core, build_core
@@ -22,6 +25,7 @@ from app.db.cases import Case
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState
 from app.domain import runs
 from app.embedded.instance import running
+from app.pipeline.spec import QUEUES
 from app.settings import PREFIX, Settings
 from app.storage import keys
 
@@ -40,15 +44,29 @@ class Crew:
     @contextlib.contextmanager
     def at_work(self, cores: Sequence[int | None]) -> Iterator[None]:
         """One worker for each entry: pinned to that core, or free where it is None. They run until the block ends."""
+        with self.core.session() as session:
+            before = session.scalar(text("SELECT now()"))
         started = [self._start(core) for core in cores]
         try:
-            time.sleep(3 + 2 * len(started))  # they import, connect, and come to rest
+            self._wait_for(len(started) * len(QUEUES), before)
             yield
         finally:
             for process in started:
                 process.terminate()
             for process in started:
                 process.wait()
+
+    def _wait_for(self, consumers: int, since: Any) -> None:
+        """Until so many queues have somebody who looks at them, and a moment more for what they import."""
+        query = text("SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > :since")
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            with self.core.session() as session:
+                if (session.scalar(query, {"since": since}) or 0) >= consumers:
+                    time.sleep(2)
+                    return
+            time.sleep(0.2)
+        raise RuntimeError("the workers did not start")
 
     def _start(self, core: int | None) -> subprocess.Popen[bytes]:
         settings = self.core.settings

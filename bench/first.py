@@ -71,6 +71,7 @@ def main() -> None:
         part = made_source(found.folder, 20, copyable=True, size="640x360")
         films = {minutes: longer(part, int(minutes)) for minutes in options.copyable_minutes.split(",")}
         with found.at_work([None]):
+            found.process(part)  # the first run loads what the others then have
             for _ in range(options.runs):
                 for minutes, film in films.items():
                     copied.setdefault(minutes, []).append(

@@ -92,6 +92,14 @@ class Crew:
                 self.exits.append(status)
                 self.workers[place] = self._start()
 
+    def ready(self) -> bool:
+        """Whether all of them have said that they work."""
+        self.tend()
+        started = {
+            entry["worker"].rpartition("-")[2] for entry in _lines(self.log) if entry["event"] == "worker started"
+        }
+        return all(str(worker.pid) in started for worker in self.workers)
+
     def at_work(self, core: Core) -> list[WorkerProcess]:
         """Workers that hold a stage now; all of them when none does, or when nobody can say."""
         with contextlib.suppress(*DATABASE_AWAY):
@@ -132,11 +140,12 @@ class World:
     def undisturbed(self) -> None:
         """Learn what a run makes when nothing goes wrong, and how long it takes."""
         _until(lambda: self.log.read_text().count("worker started") >= len(self.crew.workers), 60)
-        recording_id, _ = ingest(self.core, self.video)
-        began = time.monotonic()
-        if not _until(lambda: ended(self.core, recording_id), LIMIT_SECONDS):
-            raise RuntimeError("the undisturbed run did not end")
-        self.usual_seconds = time.monotonic() - began
+        for _ in range(2):  # the first one is slower: workers load what they need
+            recording_id, _ = ingest(self.core, self.video)
+            began = time.monotonic()
+            if not _until(lambda: ended(self.core, recording_id), LIMIT_SECONDS):  # noqa: B023
+                raise RuntimeError("the undisturbed run did not end")
+            self.usual_seconds = time.monotonic() - began
         self.expected = in_session(self.core, lambda session: _made(session, recording_id))
         outcome = Outcome(0, "none")
         self._check(outcome, recording_id)
@@ -156,8 +165,11 @@ class World:
         time.sleep(chance.uniform(0, self.usual_seconds * 0.9))
         outcome.met = self._running(run_id)
         lost = FAULTS[kind](self, outcome, chance)
-        over = time.monotonic()
         outcome.detail += f"; lost {lost}"
+        # on a busy machine a worker may take long to start again; what it does then is what is measured
+        if not _until(lambda: self.crew.ready() or ended(self.core, recording_id), 300):
+            outcome.problems.append("the workers did not start again")
+        over = time.monotonic()
         if not _until(lambda: self._tended(recording_id), LIMIT_SECONDS):
             outcome.problems.append(f"not ended {LIMIT_SECONDS} s after the fault")
             outcome.problems.append(str(in_session(self.core, lambda s: _states(s, run_id))))

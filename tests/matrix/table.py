@@ -163,6 +163,8 @@ class Surface:
     headers: Mapping[str, str] = field(default_factory=dict)
     query: str = ""
     makers_only: bool = False
+    #: asking for it is written down, although it is no unsafe request
+    writes: bool = False
     core: bool = False
 
     @property
@@ -278,6 +280,7 @@ SURFACES: tuple[Surface, ...] = (
         values={**_TRACK, "kind": "srt"},
         needs="captions",
         query="?reason=x",
+        writes=True,
         core=True,
     ),
     Surface("transcript.show", "recording:view", core=True),

@@ -57,7 +57,9 @@ def test_share_publish_and_take_back(
     assert "Everyone in" in page
     assert "Spring course" in page
     assert viewer.get(watch).status_code == 404, "not published yet"
-    assert browser.post(f"{path}/publish").status_code == 302
+    assert browser.post(f"{path}/publish").status_code == 409, "it has no captions"
+    assert "This recording has no captions yet." in browser.get(path).text
+    assert browser.post(f"{path}/publish", {"without_captions": "yes"}).status_code == 302
     assert viewer.get(watch).json["published"] is True
     grant = session.scalars(select(Grant)).one()
     assert grant.ends_at == days.end_of(until)
@@ -195,7 +197,9 @@ def test_sharing_over_the_api(app: Flask, there: Makers, made: Recording, sessio
     assert unknown.json["errors"] == {"to": grants.NOT_YOURS}
     assert api.call("POST", f"{path}/grants", {}).status_code == 400
     assert api.call("GET", f"{path}/grants").json["items"] == [given.json]
-    assert api.call("POST", f"{path}/publish").json == {"id": str(made.id), "state": "ready", "published": True}
+    assert api.call("POST", f"{path}/publish").json["code"] == "captions-unchecked"
+    published = api.call("POST", f"{path}/publish", {"without_captions": True})
+    assert published.json == {"id": str(made.id), "state": "ready", "published": True}
     assert api.call("POST", f"{path}/withdraw").json["state"] == "withdrawn"
     assert api.call("POST", f"{path}/restore").json == {"id": str(made.id), "state": "ready", "published": True}
     assert api.call("POST", f"{path}/unpublish").json["published"] is False

@@ -7,7 +7,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, String, Text, UniqueConstraint, func, text
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, String, Text, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -100,8 +100,7 @@ class Cue(Base):
     __table_args__ = (
         CheckConstraint("start_ms >= 0 AND end_ms > start_ms", name="times_in_order"),
         Index("ix_cues_search", "search", postgresql_using="gin"),
-        # for tracks in other languages than English, whose words are looked for as they are written
-        Index("ix_cues_words", text("to_tsvector('simple'::regconfig, text)"), postgresql_using="gin"),
+        Index("ix_cues_words", "words", postgresql_using="gin"),
     )
 
     version_id: Mapped[uuid.UUID] = mapped_column(
@@ -118,3 +117,5 @@ class Cue(Base):
     search: Mapped[Any] = mapped_column(
         TSVECTOR, Computed("to_tsvector('english', text)", persisted=True), deferred=True
     )
+    #: for tracks in other languages than English: their words as they are written
+    words: Mapped[Any] = mapped_column(TSVECTOR, Computed("to_tsvector('simple', text)", persisted=True), deferred=True)

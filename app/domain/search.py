@@ -23,7 +23,6 @@ from sqlalchemy import (
     exists,
     func,
     literal,
-    literal_column,
     or_,
     select,
     true,
@@ -43,7 +42,7 @@ MOST_WORDS = 200
 HITS_EACH = 3
 _ENGLISH = cast("english", REGCONFIG)
 #: Words as they are written, for captions in languages whose endings the database is not told of.
-_SIMPLE: ColumnElement[Any] = literal_column("'simple'::regconfig")  # as the index spells it
+_SIMPLE = cast("simple", REGCONFIG)
 #: Marks of matched words inside a snippet on its way from the database: characters that no text of ours keeps.
 _START, _STOP = "\ue000", "\ue001"
 _PHRASE = re.compile(r'"[^"]+"')
@@ -91,12 +90,8 @@ def _is_said(words: str) -> ColumnElement[bool]:
     """Whether a cue says the words: in English whatever their endings, in any other language as they are written."""
     return or_(
         and_(_in_english(), _says(words, _ENGLISH, lambda cue: cue.search)),
-        and_(~_in_english(), _says(words, _SIMPLE, _written)),
+        and_(~_in_english(), _says(words, _SIMPLE, lambda cue: cue.words)),
     )
-
-
-def _written(cue: Any) -> ColumnElement[Any]:
-    return func.to_tsvector(_SIMPLE, cue.text)
 
 
 def _says(words: str, language: ColumnElement[Any], vector: Callable[[Any], Any]) -> ColumnElement[bool]:
@@ -121,7 +116,7 @@ def _says(words: str, language: ColumnElement[Any], vector: Callable[[Any], Any]
 def _said_rank(words: str) -> ColumnElement[float]:
     return case(
         (_in_english(), func.ts_rank(Cue.search, _asked(words))),
-        else_=func.ts_rank(_written(Cue), _asked(words, _SIMPLE)),
+        else_=func.ts_rank(Cue.words, _asked(words, _SIMPLE)),
     )
 
 

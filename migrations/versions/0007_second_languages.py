@@ -1,6 +1,6 @@
 """second languages and audio description: words of captions in any language are found, described versions are known
 
-Only adds, so that the code before it runs on.
+Only adds, so that the code before it runs on. The table of cues is written anew once, for the vectors of its words.
 
 Revision ID: 0007
 Revises: 0006
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0007"
 down_revision = "0006"
@@ -18,9 +19,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_index(
-        "ix_cues_words", "cues", [sa.text("to_tsvector('simple'::regconfig, text)")], postgresql_using="gin"
-    )
+    words = sa.Computed("to_tsvector('simple', text)", persisted=True)
+    op.add_column("cues", sa.Column("words", postgresql.TSVECTOR(), words, nullable=False))
+    op.create_index("ix_cues_words", "cues", ["words"], postgresql_using="gin")
     op.create_table(
         "audio_descriptions",
         sa.Column("recording_id", sa.Uuid(), nullable=False),
@@ -65,3 +66,4 @@ def downgrade() -> None:
     """Which recordings have a described version, and who decided that others need none, is lost."""
     op.drop_table("audio_descriptions")
     op.drop_index("ix_cues_words", table_name="cues")
+    op.drop_column("cues", "words")

@@ -51,7 +51,7 @@ def tracks(draw: st.DrawFn) -> list[Cue]:
 
 
 @pytest.mark.parametrize("kind", TIMED)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cues=tracks())
 def test_text_times_and_speakers_come_back(kind: str, cues: list[Cue]) -> None:
     data = files.write(kind, cues, language="en-GB", title="Falls & after", note="Not <checked>")
@@ -72,7 +72,7 @@ TAGS = (
 
 
 @pytest.mark.parametrize("kind", files.FORMATS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     data=st.one_of(
         st.binary(max_size=120),
@@ -107,7 +107,7 @@ def package(body: str = "", *, files: dict[str, bytes] | None = None) -> bytes:
     return target.getvalue()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(place=st.integers(0, 2_000), value=st.integers(0, 255))
 def test_a_damaged_document_is_read_or_refused(place: int, value: int) -> None:
     data = bytearray(docx.write(EXISTING, language="en"))
@@ -308,7 +308,7 @@ def test_a_text_without_captions_to_time_it_by_is_refused() -> None:
         files.read(b"words", "a.txt")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     words=st.lists(
         st.sampled_from(["Asha:", "one", "doctors.", "x" * 50, "\n", "Mum.", "DR LEE:"]), min_size=1, max_size=60

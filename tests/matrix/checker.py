@@ -252,7 +252,7 @@ class Checker:
         self.core_cells += is_core(surface)
         path = self.path(surface, thing)
         expected = self.expected(actor, thing, surface, path)
-        if expected in ("allow", "absent") and surface.method in UNSAFE:
+        if expected in ("allow", "absent") and (surface.method in UNSAFE or surface.writes):
             with undone():
                 answer = self.ask(actor, thing, surface)
         else:

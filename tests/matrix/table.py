@@ -163,6 +163,8 @@ class Surface:
     headers: Mapping[str, str] = field(default_factory=dict)
     query: str = ""
     makers_only: bool = False
+    #: asking for it is written down, although it is no unsafe request
+    writes: bool = False
     core: bool = False
 
     @property
@@ -297,9 +299,9 @@ SURFACES: tuple[Surface, ...] = (
         values={**_TRACK, "kind": "srt"},
         needs="captions",
         query="?reason=x",
-        core=True,
+        writes=True,
     ),
-    Surface("transcript.show", "recording:view", core=True),
+    Surface("transcript.show", "recording:view"),
     Surface("transcript.show", "recording:view", query="?language=en&q=zebrafinch"),
     Surface("descriptions.edit", "recording:edit"),
     _post("descriptions.edit", "recording:edit", form={"status": "not-needed", "reason": "x"}),

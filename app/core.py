@@ -40,8 +40,12 @@ class Core:
                 db.session.remove()
 
 
-def build_core(settings: Settings) -> Core:
+def build_core(settings: Settings, *, idle_seconds: int = 0) -> Core:
     """Database, storage and queue for complete settings; opens no connection yet.
+
+    Args:
+        idle_seconds: the database ends a session that stands still inside a transaction for this long, so that a frozen
+            machine does not keep its locks; 0 means never.
 
     Raises:
         Misconfigured: something needed is missing or weak.
@@ -59,7 +63,7 @@ def build_core(settings: Settings) -> Core:
                 "connect_timeout": 5,
                 "application_name": "vignette",
                 # whoever waits longer for somebody else's change is told so (503) and asks again
-                "options": "-c timezone=UTC -c lock_timeout=20s",
+                "options": f"-c timezone=UTC -c lock_timeout=20s -c idle_in_transaction_session_timeout={idle_seconds}s",
             },
         },
     )

@@ -20,7 +20,7 @@ ALLOWED = frozenset(
     {
         "request_id", "person_id", "recording_id", "case_id", "material_id", "run_id", "stage", "chunk", "attempt",
         "upload_id", "worker", "queue", "job_id", "method", "route", "status", "milliseconds", "bytes", "seconds",
-        "cpu_seconds", "count", "code", "action", "process", "engine", "model", "exit_status", "signal",
+        "cpu_seconds", "count", "code", "artefact", "action", "process", "engine", "model", "exit_status", "signal",
     }
 )  # fmt: skip
 

@@ -25,10 +25,15 @@ INSTANCE_FILE = "instance.json"
 _ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+")
 
 Delivery = Literal["auto", "redirect", "proxy"]
+Unreviewed = Literal["hide", "show"]
+Switch = Literal["on", "off"]
 CaptionEngine = Literal["faster-whisper", "openai-whisper", "none"]
 CaptionDevice = Literal["auto", "cpu", "cuda"]
 Brand = Literal["plain", "nhs", "organisation"]
+Av1 = Literal["off", "on"]
 SecondFactor = Literal["required", "optional"]
+DiskTurn = Literal["idle", "low", "normal"]
+Bubblewrap = Literal["auto", "off", "required"]
 
 
 def _setting(default: Any, help_: str, *, secret: bool = False) -> Any:
@@ -75,13 +80,45 @@ class Settings:
     caption_device: CaptionDevice = _setting(
         "auto", "where captions are made: auto (a GPU when there is one), cpu or cuda"
     )
+    captions_unreviewed: Unreviewed = _setting(
+        "hide", "captions that nobody has checked: hide them from viewers, or show them marked as automatic"
+    )
+    captions_four_eyes: Switch = _setting(
+        "off", "whether two people must have had captions in hand before viewers see them: on or off"
+    )
     max_upload_bytes: int = _setting(20 * 1024**3, "largest upload accepted, in bytes")
     max_duration_seconds: int = _setting(6 * 3600, "longest recording accepted, in seconds")
     chunk_seconds: int = _setting(60, "length of one unit of encoding, in seconds")
     encode_threads: int = _setting(0, "threads of one encoding process; 0: the number of cores, at most 4")
+    av1: Av1 = _setting(
+        "off", "on: ready recordings also get their pictures in AV1, behind all other work; off: H.264 only"
+    )
     worker_encode: int = _setting(1, "encoding jobs that one worker process runs at once")
     worker_transcribe: int = _setting(1, "captioning jobs that one worker process runs at once")
     worker_light: int = _setting(2, "short jobs that one worker process runs at once")
+    machine_encode: int = _setting(0, "encoding jobs that all workers of one machine run at once; 0: no such limit")
+    machine_transcribe: int = _setting(
+        0, "captioning jobs that all workers of one machine run at once; 0: no such limit"
+    )
+    worker_nice: int = _setting(10, "niceness of media and caption programs, 0 to 19")
+    worker_ionice: DiskTurn = _setting(
+        "low",
+        "when media and caption programs get the disk: low (after others), idle (when nobody else wants it), normal",
+    )
+    worker_disk_bytes: int = _setting(
+        0, "most that workers keep on a machine's disk at once, in bytes; 0: all that is free but 256 MiB"
+    )
+    worker_free_memory_bytes: int = _setting(
+        512 * 1024**2,
+        "memory that must be free before a worker that is busy starts another encoding or captioning job, in bytes; "
+        "0: it does not look",
+    )
+    bubblewrap: Bubblewrap = _setting(
+        "auto", "confine media programs with bubblewrap as well: auto (where it works), off or required"
+    )
+    rehash_days: int = _setting(
+        90, "each stored object is read and compared with its SHA-256 about every so many days; 0: never"
+    )
     session_idle_minutes: int = _setting(60, "a session ends after this long without a request")
     session_hours: int = _setting(12, "a session ends after this long in any case")
     second_factor: SecondFactor = _setting(
@@ -111,6 +148,13 @@ class Settings:
                 raise Misconfigured(f"{PREFIX}{f.name.upper()} must be one of {', '.join(allowed)}.")
         if not 1 <= self.link_seconds <= 60:
             raise Misconfigured(f"{PREFIX}LINK_SECONDS must be from 1 to 60.")
+        if not 0 <= self.worker_nice <= 19:
+            raise Misconfigured(f"{PREFIX}WORKER_NICE must be from 0 to 19.")
+        for name in ("machine_encode", "machine_transcribe", "worker_disk_bytes", "worker_free_memory_bytes"):
+            if getattr(self, name) < 0:
+                raise Misconfigured(f"{PREFIX}{name.upper()} must be 0 or more.")
+        if not 0 <= self.rehash_days <= 3650:
+            raise Misconfigured(f"{PREFIX}REHASH_DAYS must be from 0 to 3650.")
         if not 0 < self.port < 65536:
             raise Misconfigured("PORT must be from 1 to 65535.")
         if self.smtp_url:

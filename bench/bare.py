@@ -24,7 +24,8 @@ def cpu(action: Callable[[], object]) -> float:
 
 
 def reference(source: Path, scratch: Path, threads: int) -> float:
-    """The bare command: `split`, scale each rung from the full picture, one AAC track."""
+    """Seconds of processor time of the bare command: `split`, scale each rung from the full picture, one AAC track.
+    A rung that could be copied is encoded too."""
     plan = ladder.plan(
         probe(source, scratch / "probe", max_duration_seconds=24 * 3600), chunk_seconds=60, threads=threads
     )
@@ -85,12 +86,18 @@ def reference(source: Path, scratch: Path, threads: int) -> float:
     return cpu(lambda: subprocess.run(argv, check=True))
 
 
-def made_source(folder: Path, seconds: int, *, noisy: bool = True) -> Path:
-    """A clip of 1280x720 at 25 fps with a tone: a moving test picture, with film grain when noisy."""
-    path = folder / f"made-{'noisy' if noisy else 'clean'}-{seconds}.mkv"
-    picture = f"testsrc2=s=1280x720:r=25:d={seconds}" + (",noise=alls=12:allf=t" if noisy else "")
-    # Long gaps between keyframes, so that the top rung is encoded and not copied.
+def made_source(
+    folder: Path, seconds: int, *, noisy: bool = True, copyable: bool = False, size: str = "1280x720"
+) -> Path:
+    """A clip at 25 fps with a tone: a moving test picture, with film grain when noisy.
+
+    The top rung of a `copyable` one is taken over as it is; the others have long gaps between keyframes, so that it is
+    encoded.
+    """
+    path = folder / f"made-{'noisy' if noisy else 'clean'}-{'copyable-' if copyable else ''}{size}-{seconds}.mkv"
+    picture = f"testsrc2=s={size}:r=25:d={seconds}" + (",noise=alls=12:allf=t" if noisy else "")
     argv = [commands.ffmpeg_path(), "-y", "-loglevel", "error", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i"]
-    argv += [f"sine=300:d={seconds}", "-c:v", "libx264", "-preset", "veryfast", "-g", "250", "-c:a", "aac", str(path)]
-    subprocess.run(argv, check=True)
+    argv += [f"sine=300:d={seconds}", "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
+    argv += ["-g", "50", "-maxrate", "2500k", "-bufsize", "2500k"] if copyable else ["-g", "250"]
+    subprocess.run([*argv, "-c:a", "aac", str(path)], check=True)
     return path

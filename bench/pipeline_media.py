@@ -23,7 +23,8 @@ from app.media import encode, fmp4, join, ladder, playlists
 from app.media.probe import Probe, probe
 
 
-def _subject(source: Path, scratch: Path, threads: int, chunk_seconds: float) -> dict[str, float]:
+def whole(source: Path, scratch: Path, threads: int, chunk_seconds: float) -> tuple[dict[str, float], dict[str, Path]]:
+    """Make everything. Returns processor seconds by step, and the renditions by rung."""
     seconds: dict[str, float] = {}
     found: list[Probe] = []
 
@@ -60,13 +61,16 @@ def _subject(source: Path, scratch: Path, threads: int, chunk_seconds: float) ->
     lowest = made[plan.lowest.name]
     step(
         "stills",
-        lambda: (encode.poster(lowest, plan, scratch / "work"), encode.storyboard(lowest, plan, scratch / "work")),
+        lambda: (
+            encode.make_posters(lowest, lowest, plan, scratch / "work"),
+            encode.storyboard(lowest, plan, scratch / "work"),
+        ),
     )
     step("plain file", lambda: encode.mux_mp4(made[plan.plain.name], sound[0], scratch / "work"))
     if sound[0] is not None:
         heard = sound[0]
         step("speech samples", lambda: encode.pcm(heard, scratch / "work"))
-    return seconds
+    return seconds, made
 
 
 def main() -> None:
@@ -84,7 +88,7 @@ def main() -> None:
         for number in range(options.runs):
             scratch = Path(folder) / str(number)
             (scratch / "reference").mkdir(parents=True)
-            subjects.append(_subject(source, scratch / "subject", options.threads, options.chunk_seconds))
+            subjects.append(whole(source, scratch / "subject", options.threads, options.chunk_seconds)[0])
             references.append(reference(source, scratch / "reference", options.threads))
     medians = {name: round(statistics.median(run[name] for run in subjects), 3) for name in subjects[0]}
     subject = statistics.median(sum(run.values()) for run in subjects)

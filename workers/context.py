@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,15 +13,23 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app import logs
 from app.core import Core
 from app.db.recordings import Artefact, ArtefactKind
-from app.db.runs import StageRun
-from app.domain.stage_runs import Made
+from app.db.runs import Run, StageRun
+from app.domain import replacing
+from app.domain.replacing import Made
 from app.errors import NotFound, Unavailable, VignetteError
 from app.media.ladder import Plan
 from app.storage import keys
+from app.storage.s3 import Stored
 from workers.pulse import Held
 from workers.scratch import Scratch
+
+log = logging.getLogger(__name__)
+
+#: How long what a stage has made is offered to a database or a storage that is away. After that it is made again.
+PATIENCE_SECONDS = 300
 
 
 class StopStageError(Exception):
@@ -101,12 +111,9 @@ class StageContext:
             key, size, sha256 = row.key, row.size, row.sha256
         return self.disk.source(self.core.storage, self.run_id, key, size, sha256, self.check)
 
-    def find(self, session: Session, kind: ArtefactKind, name: str = "") -> Artefact:
-        """The recording's artefact of this kind and name. Raises `NotFound`."""
-        query = select(Artefact).where(
-            Artefact.recording_id == self.recording_id, Artefact.kind == kind, Artefact.name == name
-        )
-        found = session.scalar(query)
+    def find(self, session: Session, kind: ArtefactKind, name: str = "") -> Artefact | Made:
+        """The recording's artefact of this kind and name, as this run sees it. Raises `NotFound`."""
+        found = replacing.find(session, session.get_one(Run, self.run_id), kind, name)
         if found is None:
             raise NotFound
         return found
@@ -145,11 +152,27 @@ class StageContext:
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
+    def store(self, key: str, file: Path, media_type: str) -> Stored:
+        """Store a file, patiently: work that is done is not thrown away because storage restarts.
+
+        Raises:
+            Unavailable: storage did not take it for minutes.
+        """
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            self.check()
+            try:
+                return self.core.storage.put_file(key, file, media_type)
+            except Unavailable:
+                if time.monotonic() > until:
+                    raise
+                logs.event(log, "storage is away", logging.WARNING)
+                time.sleep(1)
+
     def keep(
         self, kind: ArtefactKind, name: str, file: Path, file_name: str, media_type: str, detail: Mapping[str, Any]
     ) -> Made:
         """Store a file that stays; it becomes an artefact when the stage has ended well."""
-        self.check()
         key = keys.artefact(self.recording_id, self.run_id, file_name, self.attempt)
-        stored = self.core.storage.put_file(key, file, media_type)
+        stored = self.store(key, file, media_type)
         return Made(kind, name, key, media_type, stored.size, stored.sha256, detail)

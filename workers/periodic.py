@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,7 +14,8 @@ from app.core import Core
 from app.db.recordings import Recording, RecordingState, Upload, UploadState
 from app.db.runs import Run
 from app.db.sign_in import IdempotencyKey, LoginFailure, OneTimeLink, WebSession
-from app.domain import viewings
+from app.domain import further, replacing, viewings
+from app.domain import rehash as rehashing
 from app.domain.runs import UNFINISHED
 from app.storage import keys
 from workers.tidy import tidy
@@ -27,6 +28,8 @@ ANSWER_LIFE = timedelta(days=1)
 LINKS_KEPT, FAILURES_KEPT = timedelta(days=30), timedelta(days=1)
 #: A run's objects are looked over again in this span after its end: a worker that was given up may have stored some late.
 TIDY_AFTER, TIDY_UNTIL = timedelta(minutes=15), timedelta(hours=2)
+#: AV1 runs that go on at a time: each keeps its source and chunks somewhere.
+MOST_FURTHER = 4
 _LOCK = 713707
 
 
@@ -39,10 +42,34 @@ def upkeep(core: Core) -> None:
     with core.session() as guard:
         if not guard.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}):
             return
+        guard.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))  # it only stands guard meanwhile
         _close_viewings(core)
         _purge(core)
         _drop_stale_uploads(core)
         _tidy_ended(core)
+        _remove_retired(core)
+        _begin_further(core)
+
+
+def rehash(core: Core, every_seconds: float, stopping: Callable[[], bool]) -> None:
+    """Read a few of the stored objects that have gone unread for longest, and say what is wrong with them.
+
+    Raises:
+        Unavailable: storage does not answer. What was read stays read.
+    """
+    done = rehashing.read_some(
+        core.session,
+        core.storage,
+        days=core.settings.rehash_days,
+        every_seconds=every_seconds,
+        stopping=stopping,
+    )
+    for kind, item in done.found:
+        logs.event(
+            log, f"a stored object is {kind.value}", logging.ERROR, recording_id=item.recording_id, artefact=item.what
+        )
+    if done.objects:
+        logs.event(log, "stored objects read", count=done.objects, bytes=done.bytes)
 
 
 def unfinished(core: Core, run_ids: Collection[UUID]) -> set[UUID]:
@@ -102,3 +129,25 @@ def _tidy_ended(core: Core) -> None:
     for recording_id in ids:
         if removed := tidy(core, recording_id):
             logs.event(log, "late objects removed", recording_id=recording_id, count=removed)
+
+
+def _remove_retired(core: Core) -> None:
+    """What was replaced, and no player holds a playlist of any more. A row goes only after its object."""
+    while True:
+        with core.session() as session:
+            rows = replacing.over(session, clock.now())
+            for row in rows:
+                core.storage.delete(row.key)
+                session.delete(row)
+        if not rows:
+            return
+        logs.event(log, "replaced objects removed", count=len(rows))
+
+
+def _begin_further(core: Core) -> None:
+    """Recordings that are ready get their pictures in AV1, a few at a time."""
+    if core.settings.av1 == "off":
+        return
+    with core.session() as session:
+        if started := further.begin(session, MOST_FURTHER):
+            logs.event(log, "further work begun", count=started)

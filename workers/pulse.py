@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from app import logs
 from app.core import Core
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 Word = Literal["go", "cancel", "superseded", "shutdown", "timeout"]
 
-#: The database is away; the same call may work a moment later.
-DATABASE_AWAY = (OperationalError, InterfaceError)
+#: The database is away, or has let go of us because we stood still; the same call may work a moment later.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 
 
 @dataclass(eq=False)

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import logs
 from app.core import Core
-from app.db.runs import Run, StageRun
+from app.db.recordings import Artefact, ArtefactKind
+from app.db.runs import Run, StageRun, StageState
 from app.domain import stage_runs
 from app.errors import NotFound, RejectedMedia, Unavailable, VignetteError
 from app.media import sandbox
+from app.pipeline.spec import Stage
 from app.pipeline.workflows import WORKFLOWS
-from workers.context import Result, SkipStageError, StageContext, StopStageError
+from workers import machine
+from workers.context import PATIENCE_SECONDS, Result, SkipStageError, StageContext, StopStageError
 from workers.pulse import DATABASE_AWAY, Held, Pulse
 from workers.registry import Registry
-from workers.scratch import Scratch
+from workers.room import Need, NoRoomError, need
+from workers.scratch import Scratch, in_words
 
 log = logging.getLogger(__name__)
 
-#: How long the end of a stage is offered to a database that is away. After that another worker does the stage again.
-PATIENCE_SECONDS = 300
+#: After this long a worker comes by again for a stage that this machine had no room for.
+ROOM_SECONDS = 10
+FULL = "Waiting: the worker's disk is full."
 BROKEN = "Something went wrong while the video was processed."
+
+#: What the machine has too little of at this moment: room on a disk, memory or processes. Nobody's fault, and it passes.
+_MACHINE_IS_SHORT = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN)
 
 #: Writes an end; True when it counted, False when a newer attempt has the stage.
 End = Callable[[Session], bool]
@@ -45,7 +57,59 @@ class Runner:
     on_superseded: Callable[[], None]
 
     def run(self, stage_run_id: uuid.UUID) -> None:
-        """Run a stage if it is to be run. Raises only what ends the worker."""
+        """Run a stage if it is to be run and this machine has room for it. Raises only what ends the worker."""
+        asked = self._ask(stage_run_id)
+        if asked is None:
+            return
+        run_id, stage, wanted = asked
+        with ExitStack() as stack:
+            try:
+                self._check_memory(stage)
+                scratch = stack.enter_context(self.disk.folder(run_id, wanted))
+            except NoRoomError as reason:
+                logs.event(log, "no room for a stage", run_id=run_id, stage=stage.name, code=reason.code)
+                with self.core.session() as session:
+                    stage_runs.postpone(session, stage_run_id, str(reason), after_seconds=ROOM_SECONDS)
+                return
+            except OSError as error:
+                if error.errno not in _MACHINE_IS_SHORT:
+                    raise
+                logs.event(
+                    log, "no room for a stage", logging.WARNING, run_id=run_id, code=errno.errorcode[error.errno]
+                )
+                with self.core.session() as session:
+                    stage_runs.postpone(session, stage_run_id, FULL, after_seconds=ROOM_SECONDS)
+                return
+            self._take_up(stage_run_id, scratch)
+
+    def _ask(self, stage_run_id: uuid.UUID) -> tuple[uuid.UUID, Stage, Need] | None:
+        """Run, stage and the room that it needs; None when it is not to be run."""
+        with self.core.session() as session:
+            row = session.get(StageRun, stage_run_id)
+            if row is None or row.state != StageState.QUEUED:
+                return None
+            run = session.get_one(Run, row.run_id)
+            source = select(Artefact.size).where(
+                Artefact.recording_id == run.recording_id, Artefact.kind == ArtefactKind.SOURCE
+            )
+            workflow = WORKFLOWS[run.workflow]
+            stage = workflow.stage(row.stage)
+            return run.id, stage, need(workflow, stage, run.plan, session.scalar(source) or 0)
+
+    def _check_memory(self, stage: Stage) -> None:
+        """Let a busy machine finish something first when memory is short. Where nothing else is going on, waiting would
+        free none."""
+        least = self.core.settings.worker_free_memory_bytes
+        if stage.queue == "light" or not least or not self.pulse.held:
+            return
+        free = machine.free_memory(folder=machine.cgroup())
+        if free is not None and free < least:
+            raise NoRoomError(
+                "Waiting: not enough memory on the worker's machine: "
+                f"{in_words(least, up=True)} needed, {in_words(free)} free."
+            )
+
+    def _take_up(self, stage_run_id: uuid.UUID, scratch: Path) -> None:
         with self.core.session() as session:
             attempt = stage_runs.begin(session, stage_run_id, self.worker)
             if attempt is None:
@@ -62,10 +126,9 @@ class Runner:
         fields = {name: given[name] for name in ("recording_id", "run_id", "stage", "chunk")}
         with logs.bind(**fields, attempt=attempt), self.pulse.holding(held):
             began = time.monotonic()
-            with self.disk.folder() as scratch:
-                context = StageContext(core=self.core, scratch=scratch, disk=self.disk, held=held, **given)
-                with sandbox.metered() as meter:
-                    action, end = self._try(context, self.registry[workflow, stage.name])
+            context = StageContext(core=self.core, scratch=scratch, disk=self.disk, held=held, **given)
+            with sandbox.metered() as meter:
+                action, end = self._try(context, self.registry[workflow, stage.name])
             held.ending = True
             counted = self._write(held, end, meter.cpu_seconds)
             seconds = round(time.monotonic() - began, 3)
@@ -93,9 +156,14 @@ class Runner:
         except RejectedMedia as error:
             sentence, code_ = str(error), error.code
             return "rejected", lambda session: stage_runs.reject(session, *named, sentence, code_)
+        except NoRoomError as reason:
+            sentence = str(reason)
+            return "no room", lambda session: stage_runs.put_back(session, *named, sentence, after_seconds=ROOM_SECONDS)
         except (Unavailable, *DATABASE_AWAY) as error:
             logs.event(log, "a service is away", logging.WARNING, code=type(error).__name__)
             return "away", _failure(held, "A service that is needed did not answer.", "unavailable", transient=True)
+        except sandbox.NoRoom as error:
+            return _short(held, error.code)
         except NotFound:
             return "failed", _failure(held, "A file that is needed is not kept any more.", "file-missing", final=True)
         except sandbox.SandboxError as error:
@@ -105,6 +173,8 @@ class Runner:
             log.warning("a stage failed", exc_info=error)
             return "failed", _failure(held, str(error), error.code)
         except Exception as error:  # the edge: whatever it was, the ledger must hear of it
+            if isinstance(error, OSError) and error.errno in _MACHINE_IS_SHORT:
+                return _short(held, errno.errorcode[error.errno])
             log.error("a stage broke", exc_info=error)
             return "failed", _failure(held, BROKEN, "broken")
         return "succeeded", lambda session: stage_runs.finish(
@@ -139,6 +209,13 @@ def _failure(held: Held, sentence: str, code: str, *, final: bool = False, trans
     return lambda session: stage_runs.fail(
         session, held.stage_run_id, held.attempt, sentence, code, final=final, transient=transient
     )
+
+
+def _short(held: Held, code: str) -> tuple[str, End]:
+    """How a stage ends for which the machine had no room."""
+    logs.event(log, "the machine is short of room", logging.WARNING, code=code)
+    sentence = "The worker's machine has too little room on its disk or in memory."
+    return "away", _failure(held, sentence, "no-room", transient=True)
 
 
 def _stopped(held: Held) -> tuple[str, End]:

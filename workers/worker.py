@@ -15,9 +15,10 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import procrastinate
 import procrastinate.exceptions
@@ -26,11 +27,13 @@ import psycopg
 from app import logs
 from app.core import Core, build_core
 from app.db import db
-from app.domain import runs, stage_runs
+from app.db.workers import WorkerState
+from app.domain import runs, stage_runs, workers
 from app.errors import Unavailable
+from app.media import sandbox
 from app.pipeline.spec import QUEUES, Queue
 from app.settings import Settings
-from workers import mailing, periodic
+from workers import machine, mailing, periodic
 from workers.awaited import AwaitedModel
 from workers.pulse import DATABASE_AWAY, Pulse
 from workers.registry import STAGES, Registry
@@ -41,6 +44,9 @@ log = logging.getLogger(__name__)
 
 #: Exit status of a worker that others have given up (EX_TEMPFAIL of sysexits.h).
 GIVEN_UP = 75
+#: A worker that stands still inside a transaction (its machine froze, its line is cut) loses its locks after this long:
+#: others could neither take its stages nor even look for lost ones. More than any single change of a stage takes.
+IDLE_SECONDS = 30
 _AWAY = (*DATABASE_AWAY, procrastinate.exceptions.ConnectorException, psycopg.Error)
 
 
@@ -55,6 +61,7 @@ class Timings:
     poll: float = 2
     upkeep: float = 600
     mail: float = 2
+    rehash: float = 600
     model: float = 30
     stop: float = 4
 
@@ -71,8 +78,12 @@ def run_worker(
     Args:
         settings: complete settings.
         queues: the queues to work on; None or none means all.
+
+    Raises:
+        Misconfigured: bubblewrap is required, and does not work here.
     """
-    worker = Worker(build_core(settings), tuple(queues or QUEUES), timings, registry)
+    sandbox.behave(sandbox.Manners(settings.worker_nice, settings.worker_ionice, settings.bubblewrap))
+    worker = Worker(build_core(settings, idle_seconds=IDLE_SECONDS), tuple(queues or QUEUES), timings, registry)
     return asyncio.run(worker.main())
 
 
@@ -86,12 +97,18 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}"[:100]
         self.status = 0
         self._stop = asyncio.Event()
+        #: set while no jobs are to be taken, because the worker is being drained
+        self._closed = asyncio.Event()
+        #: queues that jobs are taken from, or finished of
+        self._open_queues: set[Queue] = set()
+        self._entered = False
         self._upkeep_guard = threading.Lock()
         self._mail_guard = threading.Lock()
+        self._rehash_guard = threading.Lock()
         self._model_guard = threading.Lock()
         self._model = AwaitedModel(core)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.disk = Scratch(core.settings.data)
+        self.disk = Scratch(core.settings.data, core.settings.worker_disk_bytes)
         self.pulse = Pulse(core, timings.beat, self.give_up)
         self.runner = Runner(core, self.pulse, self.disk, registry, self.name, self.give_up)
 
@@ -106,7 +123,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
-        threads = sum(self._concurrency(queue) for queue in self.queues) + 6
+        threads = sum(self._concurrency(queue) for queue in self.queues) + 8
         self._loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="stage"))
         self.pulse.start()
         logs.event(log, "worker started", worker=self.name, queue=",".join(self.queues))
@@ -114,6 +131,8 @@ class Worker:
         tasks.append(asyncio.create_task(self._every(self.timings.sweep, self._sweep), name="sweep"))
         tasks.append(asyncio.create_task(self._every(self.timings.upkeep, self._upkeep), name="upkeep"))
         tasks.append(asyncio.create_task(self._every(self.timings.mail, self._mail), name="mail"))
+        tasks.append(asyncio.create_task(self._every(self.timings.heartbeat, self._report), name="report"))
+        tasks.append(asyncio.create_task(self._every(self.timings.rehash, self._rehash), name="rehash"))
         if "transcribe" in self.queues:
             tasks.append(asyncio.create_task(self._every(self.timings.model, self._look_for_model), name="model"))
         stopping = asyncio.create_task(self._stop.wait())
@@ -129,28 +148,55 @@ class Worker:
         self.runner.run(uuid.UUID(stage_run_id))
 
     async def _consume(self, queue: Queue) -> None:
-        """Take jobs of one queue, also when the database comes back after having been away."""
+        """Take jobs of one queue while the worker is not drained and the machine has places for more of them."""
         while not self._stop.is_set():
-            connector = procrastinate.PsycopgConnector(
-                conninfo=self.core.settings.libpq_url, min_size=1, max_size=4, timeout=10
-            )
-            jobs = procrastinate.App(connector=connector)
-            jobs.task(name=runs.TASK)(self._stage)
-            try:
-                async with jobs.open_async():
-                    await jobs.run_worker_async(
-                        queues=[queue],
-                        name=f"{self.name}-{queue}",
-                        concurrency=self._concurrency(queue),
-                        install_signal_handlers=False,
-                        update_heartbeat_interval=self.timings.heartbeat,
-                        stalled_worker_timeout=self.timings.stalled,
-                        fetch_job_polling_interval=self.timings.poll,
-                        delete_jobs="always",
-                    )
-            except _AWAY as error:
-                logs.event(log, "the job queue is away", logging.WARNING, queue=queue, code=type(error).__name__)
+            concurrency = self._concurrency(queue)
+            limit = int(getattr(self.core.settings, f"machine_{queue}", 0))
+            places = self.disk.slots(queue, limit, concurrency) if limit else []
+            if not self._closed.is_set() and (places or not limit):
+                self._open_queues.add(queue)
+                try:
+                    await self._until_closed(self._take(queue, len(places) or concurrency))
+                finally:
+                    self._open_queues.discard(queue)
+            for place in places:
+                place.close()
             await self._pause(1)
+
+    async def _until_closed(self, taking: Coroutine[Any, Any, None]) -> None:
+        """Take jobs until the worker is drained; what has begun is finished, however this ends."""
+        work = asyncio.create_task(taking)
+        closed = asyncio.create_task(self._closed.wait())
+        try:
+            await asyncio.wait({work, closed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            closed.cancel()
+            work.cancel()
+            await asyncio.wait({work})
+        if not work.cancelled():
+            work.result()
+
+    async def _take(self, queue: Queue, concurrency: int) -> None:
+        """Take jobs of one queue until cancelled, or the database goes away."""
+        connector = procrastinate.PsycopgConnector(
+            conninfo=self.core.settings.libpq_url, min_size=1, max_size=4, timeout=10
+        )
+        jobs = procrastinate.App(connector=connector)
+        jobs.task(name=runs.TASK)(self._stage)
+        try:
+            async with jobs.open_async():
+                await jobs.run_worker_async(
+                    queues=[queue],
+                    name=f"{self.name}-{queue}",
+                    concurrency=concurrency,
+                    install_signal_handlers=False,
+                    update_heartbeat_interval=self.timings.heartbeat,
+                    stalled_worker_timeout=self.timings.stalled,
+                    fetch_job_polling_interval=self.timings.poll,
+                    delete_jobs="always",
+                )
+        except _AWAY as error:
+            logs.event(log, "the job queue is away", logging.WARNING, queue=queue, code=type(error).__name__)
 
     async def _every(self, seconds: float, work: Callable[[], None]) -> None:
         while not self._stop.is_set():
@@ -173,6 +219,7 @@ class Worker:
         with self._upkeep_guard:
             with self.core.session() as session:
                 lost = stage_runs.recover(session, self.timings.stalled)
+                workers.sweep(session, 2 * self.timings.stalled)
             if lost:
                 logs.event(log, "stages taken from lost workers", logging.WARNING, count=lost)
             self.disk.sweep(lambda ids: periodic.unfinished(self.core, ids))
@@ -180,6 +227,26 @@ class Worker:
     def _upkeep(self) -> None:
         with self._upkeep_guard:
             periodic.upkeep(self.core)
+
+    def _report(self) -> None:
+        """A sign of life of the worker itself, and whether it is to take jobs."""
+        closed = self._closed.is_set()
+        idle = closed and not self._open_queues and not self.pulse.held
+        told = machine.facts(self.disk.root)
+        with self.core.session() as session:
+            state = workers.beat(session, self.name, told, closed=closed, idle=idle) if self._entered else None
+            if state is None:
+                workers.enter(session, self.name, socket.gethostname(), os.getpid(), self.queues)
+                state = WorkerState.WORKING
+        self._entered = True
+        wants_closed = state is not WorkerState.WORKING
+        if wants_closed != closed and self._loop is not None:
+            logs.event(log, "worker draining" if wants_closed else "worker takes jobs again", worker=self.name)
+            self._loop.call_soon_threadsafe(self._closed.set if wants_closed else self._closed.clear)
+
+    def _rehash(self) -> None:
+        with self._rehash_guard:
+            periodic.rehash(self.core, self.timings.rehash, self._stop.is_set)
 
     def _look_for_model(self) -> None:
         # fetching takes minutes: an end of the worker does not wait for it
@@ -203,13 +270,15 @@ class Worker:
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("a part of the worker broke", exc_info=error)
                 self.status = self.status or 1
-        guards = (self._upkeep_guard, self._mail_guard, self._model_guard)
+        guards = (self._upkeep_guard, self._mail_guard, self._rehash_guard, self._model_guard)
         stuck = bool(late) or any(guard.locked() for guard in guards)
         if late:
             self._leave_behind()
         self.pulse.end()
         try:
             self.disk.sweep(lambda ids: periodic.unfinished(self.core, ids))
+            with self.core.session() as session:
+                workers.leave(session, self.name)
         except DATABASE_AWAY:
             logs.event(log, "the next worker will sweep", logging.WARNING)
         self.disk.close()

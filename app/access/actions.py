@@ -20,6 +20,9 @@ class Action(enum.StrEnum):
     RECORDING_PUBLISH = "recording:publish"
     RECORDING_DOWNLOAD = "recording:download"
     RECORDING_EVALUATE = "recording:evaluate"
+    #: of one recording: change what its captions say, and say of them that they are right
+    CAPTIONS_EDIT = "captions:edit"
+    CAPTIONS_REVIEW = "captions:review"
     # on one material
     MATERIAL_VIEW = "material:view"
     MATERIAL_EDIT = "material:edit"
@@ -41,7 +44,10 @@ class Action(enum.StrEnum):
     PEOPLE_ADMINISTER = "people:administer"
     #: say of roles that others hold that they are still right, or end them: those that the actor could give
     ROLES_CERTIFY = "roles:certify"
+    #: see what all workers do, and change the order of it: queues and machines serve every place, so this is for those
+    #: who are admins of everywhere
     WORK_VIEW = "work:view"
+    WORK_ADMINISTER = "work:administer"
     SHARING_VIEW = "sharing:view"
     AUDIT_VIEW = "audit:view"
     OWN_ACCOUNT = "account:own"
@@ -63,6 +69,7 @@ SCOPES: dict[str, frozenset[Action]] = {
             Action.RECORDING_VIEW,
             Action.RECORDING_MANAGE,
             Action.RECORDING_EDIT,
+            Action.CAPTIONS_EDIT,
         }
     ),
     "publish": frozenset({Action.CASE_VIEW, Action.RECORDING_VIEW, Action.RECORDING_MANAGE, Action.RECORDING_PUBLISH}),

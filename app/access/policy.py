@@ -106,6 +106,18 @@ POLICIES: dict[Action, Policy] = {
         allow=(rules.OWNS_RECORDING, rules.MAKES_HERE, rules.KEEPS_HERE, rules.IN_AUDIENCE),
         need=(rules.NOT_WITHDRAWN,),
     ),
+    Action.CAPTIONS_EDIT: Policy(
+        Recording,
+        Action.RECORDING_VIEW,
+        allow=(rules.OWNS_RECORDING, rules.MAKES_HERE, rules.KEEPS_HERE),
+        need=(rules.NOT_WITHDRAWN,),
+    ),
+    Action.CAPTIONS_REVIEW: Policy(
+        Recording,
+        Action.RECORDING_VIEW,
+        allow=(rules.OWNS_RECORDING, rules.MAKES_HERE, rules.KEEPS_HERE),
+        need=(rules.NOT_WITHDRAWN,),
+    ),
     Action.CASE_VIEW: Policy(
         Case,
         Action.CASE_VIEW,
@@ -153,6 +165,7 @@ CAPABILITIES: dict[Action, tuple[Role, ...]] = {
     Action.PEOPLE_ADMINISTER: (Role.ADMIN,),
     Action.ROLES_CERTIFY: tuple(MAY_APPOINT),
     Action.WORK_VIEW: (Role.ADMIN,),
+    Action.WORK_ADMINISTER: (Role.ADMIN,),
     Action.SHARING_VIEW: rules.KEEPERS,
     Action.AUDIT_VIEW: (Role.ADMIN, Role.CUSTODIAN),
     Action.OWN_ACCOUNT: (),
@@ -160,6 +173,9 @@ CAPABILITIES: dict[Action, tuple[Role, ...]] = {
     Action.FACTORS: (),
     Action.SESSION: (),
 }
+
+#: Those of them for which the role must be held everywhere.
+EVERYWHERE = frozenset({Action.WORK_VIEW, Action.WORK_ADMINISTER})
 
 
 def _narrowed_out(actor: Actor, action: Action) -> bool:
@@ -200,7 +216,8 @@ def can(actor: Actor, action: Action) -> bool:
         return False
     if actor.seen_by is not None and not can(actor.seen_by, action):
         return False
-    return not roles or bool(actor.over(*roles))
+    cover = actor.over(*roles)
+    return not roles or (cover.everywhere if action in EVERYWHERE else bool(cover))
 
 
 def require(

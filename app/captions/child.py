@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from app.captions import audio, languages
+from app.captions import audio, spoken
 from app.captions.engines import DEVICES, ENGINES, Transcriber, environment
 from app.captions.guards import believable
 from app.errors import VignetteError
@@ -60,10 +60,10 @@ def transcribe(
 def detect(transcriber: Transcriber, samples: audio.Samples, otherwise: str) -> tuple[str, float | None]:
     """The language spoken, by the first minute of speech; `otherwise`, and no probability, where that is too little to
     tell or the engine is not sure. Silence and noise are never given to the engine."""
-    speech = first_speech(samples, languages.MOST_SPEECH)
-    if len(speech) < languages.LEAST_SPEECH * audio.RATE:
+    speech = first_speech(samples, spoken.MOST_SPEECH)
+    if len(speech) < spoken.LEAST_SPEECH * audio.RATE:
         return otherwise, None
-    return languages.believed(transcriber.detect(speech), otherwise)
+    return spoken.believed(transcriber.detect(speech), otherwise)
 
 
 def first_speech(samples: audio.Samples, seconds: float) -> audio.Samples:
@@ -96,7 +96,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--language", required=True)
-    parser.add_argument("--otherwise", default=languages.DEFAULT)
+    parser.add_argument("--otherwise", default=spoken.DEFAULT)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--window-seconds", type=int, default=audio.BLOCK_SECONDS)
     parser.add_argument("--threads", type=int, default=1)
@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             samples = audio.open_wav(options.fd)
             transcriber = load(options.engine, options.model, options.threads, options.device)
             language, probability = options.language, None
-            if language == languages.AUTO:
+            if language == spoken.AUTO:
                 language, probability = detect(transcriber, samples, options.otherwise)
             emit({"type": "language", "language": language, "probability": probability and round(probability, 4)})
             transcribe(

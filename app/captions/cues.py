@@ -39,7 +39,8 @@ class Cue:
     """Text shown from `start_ms` until `end_ms` (milliseconds of played time, end exclusive).
 
     `lines` are plain text, never markup. `confidence` is the mean probability of the words, 0 to 1; what a person wrote
-    has 1. `speaker` is a name or role, or None where nobody has said who speaks.
+    has 1. `speaker` is a name or role, or None where nobody has said who speaks. `checked` says that a person has
+    compared it with the sound; `doubtful` are the words in it that the engine was unsure of.
     """
 
     start_ms: int
@@ -47,6 +48,8 @@ class Cue:
     lines: tuple[str, ...]
     confidence: float
     speaker: str | None = None
+    checked: bool = False
+    doubtful: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -177,22 +180,36 @@ def _shape_cost(lines: tuple[str, ...], group: list[_Token], next_start_ms: int)
 
 def _wrap(group: list[_Token]) -> tuple[str, ...] | None:
     """One line if it fits, else the two that divide best; None when two lines are not enough."""
-    whole = _join(group)
-    if len(whole) <= MAX_CHARS:
-        return (whole,)
-    best: tuple[float, tuple[str, str]] | None = None
+    # lengths are reckoned and not joined: this is asked for every stretch of words that could be a caption
+    reach = [len(group[0].text)]
+    for token in group[1:]:
+        reach.append(reach[-1] + len(token.text) + (not token.glued))
+    if reach[-1] <= MAX_CHARS:
+        return (_join(group),)
+    best: tuple[float, int] | None = None
     for at in range(1, len(group)):
-        upper = _join(group[:at])
-        if len(upper) > MAX_CHARS:
+        upper = reach[at - 1]
+        if upper > MAX_CHARS:
             break
-        lower = _join(group[at:])
-        if len(lower) > MAX_CHARS:
+        lower = reach[-1] - upper - (not group[at].glued)
+        if lower > MAX_CHARS:
             continue
-        cost = sense.break_cost(group[at - 1].text, group[at].text, 0.0) + abs(len(upper) - len(lower)) * 0.15
-        cost += 0.5 if len(upper) > len(lower) else 0.0
+        cost = sense.break_cost(group[at - 1].text, group[at].text, 0.0) + abs(upper - lower) * 0.15
+        cost += 0.5 if upper > lower else 0.0
         if best is None or cost < best[0]:
-            best = (cost, (upper, lower))
-    return best[1] if best else None
+            best = (cost, at)
+    return (_join(group[: best[1]]), _join(group[best[1] :])) if best else None
+
+
+def wrapped(text: str) -> tuple[str, ...] | None:
+    """A text as one line or the two that divide best; None when two lines are not enough. Words longer than a line are
+    cut."""
+    pieces = [
+        _Token(0, 0, word[at : at + MAX_CHARS], 1.0, glued=at > 0)
+        for word in text.split()
+        for at in range(0, len(word), MAX_CHARS)
+    ]
+    return _wrap(pieces) if pieces else None
 
 
 def _join(group: list[_Token]) -> str:

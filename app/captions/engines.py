@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from app.captions import glossary as glossaries
-from app.captions import languages
+from app.captions import spoken
 from app.captions.audio import BLOCK_SECONDS, Samples
 from app.captions.guards import Heard
 from app.captions.words import Word
@@ -105,7 +105,7 @@ def command(
     glossary: Sequence[str] = (),
     *,
     fd: int,
-    otherwise: str = languages.DEFAULT,
+    otherwise: str = spoken.DEFAULT,
     first: int = 0,
     window_seconds: int = BLOCK_SECONDS,
     threads: int = 0,
@@ -117,7 +117,7 @@ def command(
     Args:
         engine: one of ENGINES.
         model: what `models.locate` or `models.fetch` gave.
-        language: ISO 639-1 code, or `languages.AUTO`: the engine says which it is, where it is sure.
+        language: ISO 639-1 code, or `spoken.AUTO`: the engine says which it is, where it is sure.
         glossary: terms of the case as they should be spelt, most important first.
         otherwise: the language where `AUTO` cannot tell.
         first: the sample from which to hear: the end of the last window that an earlier child has heard.
@@ -132,7 +132,7 @@ def command(
         raise Misconfigured(f"VIGNETTE_CAPTION_ENGINE: {engine!r} is not one of {', '.join(ENGINES)}.")
     if device not in DEVICES:
         raise Misconfigured(f"VIGNETTE_CAPTION_DEVICE: {device!r} is not one of {', '.join(DEVICES)}.")
-    for code in [otherwise] if language == languages.AUTO else [language, otherwise]:
+    for code in [otherwise] if language == spoken.AUTO else [language, otherwise]:
         if not (code.isascii() and code.isalpha() and 2 <= len(code) <= 3):
             raise Misconfigured(f"VIGNETTE_CAPTION_LANGUAGE: {code!r} is neither auto nor a code such as en or cy.")
     return [

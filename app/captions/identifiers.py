@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from app.captions.words import Word
 
@@ -74,6 +75,7 @@ def _outermost(mentions: list[Mention]) -> list[Mention]:
     return [m for m in mentions if not any(needless(m, other) for other in mentions)]
 
 
+@lru_cache(maxsize=1 << 14)  # speech repeats its words
 def _plain(text: str) -> str:
     """Letters and digits only, without case, accents or a possessive ending."""
     folded = unicodedata.normalize("NFKD", text).casefold().replace("’", "'")
@@ -101,6 +103,7 @@ def _names(name: list[str], said: Sequence[str]) -> Iterable[tuple[int, int, boo
             yield first, first, len(name) == 1 and whole == said[first]
 
 
+@lru_cache(maxsize=1 << 16)
 def _similar(wanted: str, heard: str) -> bool:
     """Equal, or within a spelling's distance for names long enough to be told from other words; an s may hang on."""
     if wanted == heard:

@@ -10,15 +10,24 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from app.captions.cues import Cue
+from app.captions.tracks import (
+    MAX_BYTES,
+    MAX_CUE_CHARS,
+    MAX_CUES,
+    MAX_MS,
+    Flag,
+    Track,
+    check_size,
+    few,
+    name_of,
+    one_line_end,
+    timestamp,
+)
 from app.errors import Invalid, TooLarge
 
-MAX_BYTES = 4 * 1024 * 1024
-MAX_CUES = 20_000
-MAX_CUE_CHARS = 2_000
-MAX_MS = 100 * 3_600_000 - 1
+__all__ = ["MAX_BYTES", "MAX_CUES", "MAX_CUE_CHARS", "MAX_MS", "Flag", "Track", "parse", "timestamp", "write"]
 
 _TIME = r"(?:(\d{2,4}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
 _TIMING = re.compile(rf"[ \t]*{_TIME}[ \t]+-->[ \t]+{_TIME}(?:[ \t]+(.*))?")
@@ -30,31 +39,7 @@ _KNOWN_TAG = re.compile(r"(?:[bicuv]|ruby|rt|lang)(?:[.\s].*)?|[\d:.]+", re.DOTA
 _LANGUAGE_NOTE = re.compile(r"Language: ([A-Za-z0-9-]{1,35})")
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """Something in a file that was accepted but that its owner should know. `line` counts from 1."""
-
-    line: int
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """A parsed file. `language` is a BCP 47 tag where the file says one; `notes` are its comments."""
-
-    cues: tuple[Cue, ...]
-    language: str | None
-    notes: tuple[str, ...]
-    flags: tuple[Flag, ...]
-
-
 # -- writing -------------------------------------------------------------------------------------------------------
-
-
-def timestamp(ms: int) -> str:
-    """`ms` milliseconds as hh:mm:ss.ttt."""
-    seconds, thousandths = divmod(ms, 1000)
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{thousandths:03}"
 
 
 def write(cues: Iterable[Cue], *, language: str, note: str = "") -> str:
@@ -66,7 +51,7 @@ def write(cues: Iterable[Cue], *, language: str, note: str = "") -> str:
     if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", language):
         raise Invalid("The language of the captions must be a language tag such as en or cy.")
     blocks = ["WEBVTT", f"NOTE Language: {language}"]
-    comment = "\n".join(line.strip().replace("-->", "->") for line in _plain(note).split("\n") if line.strip())
+    comment = "\n".join(re.sub("-+->", "->", line.strip()) for line in _plain(note).split("\n") if line.strip())
     if comment:
         blocks.append(f"NOTE\n{comment}")
     before = 0
@@ -92,7 +77,7 @@ def write(cues: Iterable[Cue], *, language: str, note: str = "") -> str:
 
 def _plain(text: str) -> str:
     """Text without what WebVTT cannot carry: NUL, and line ends other than one."""
-    return text.replace("\0", "\ufffd").replace("\r\n", "\n").replace("\r", "\n")
+    return one_line_end(text.replace("\0", "\ufffd"))
 
 
 def _escape(text: str) -> str:
@@ -121,12 +106,11 @@ def parse(data: bytes | str) -> Track:
     reader.header(head[1:])
     for number, lines in blocks:
         reader.block(number, lines)
-    return Track(tuple(reader.cues), reader.language, tuple(reader.notes), tuple(reader.flags))
+    return Track(tuple(reader.cues), reader.language, tuple(reader.notes), few(reader.flags))
 
 
 def _decode(data: bytes | str) -> str:
-    if len(data) > MAX_BYTES:
-        raise TooLarge(f"A caption file can have at most {MAX_BYTES // (1024 * 1024)} MB.")
+    check_size(data)
     if isinstance(data, bytes):
         try:
             data = data.decode("utf-8")
@@ -135,7 +119,7 @@ def _decode(data: bytes | str) -> str:
     data = data.removeprefix("\ufeff")
     if "\0" in data:
         raise Invalid("The caption file is not text: it has zero bytes in it.")
-    return data.replace("\r\n", "\n").replace("\r", "\n")
+    return one_line_end(data)
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -195,7 +179,7 @@ class _Reader:
     def _cue(self, number: int, timing: str, lines: list[str]) -> None:
         start, end = self._times(number, timing)
         if len(self.cues) >= MAX_CUES:
-            raise TooLarge(f"A caption file can have at most {MAX_CUES} captions.")
+            raise TooLarge(f"A caption file can have at most {MAX_CUES:,} captions.")
         if sum(map(len, lines)) + len(lines) > MAX_CUE_CHARS + 1:
             raise TooLarge(f"The caption at line {number} is longer than {MAX_CUE_CHARS} characters.")
         for offset, line in enumerate(lines, start=1):
@@ -210,7 +194,7 @@ class _Reader:
             raise Invalid(f"The caption at line {number} begins before the one in front of it.")
         if self.cues and start < max(c.end_ms for c in self.cues[-2:]):
             self.flags.append(Flag(number, "This caption begins while another is still shown."))
-        self.cues.append(Cue(start, end, kept, 1.0, speaker))
+        self.cues.append(Cue(start, end, kept, 1.0, name_of(speaker)))
 
     def _times(self, number: int, timing: str) -> tuple[int, int]:
         match = _TIMING.fullmatch(timing.rstrip())

@@ -26,6 +26,20 @@ class Word:
             raise ValueError(f"a word's times and probability must be finite numbers: {self!r}")
 
 
+def spread(text: str, start: float, end: float) -> list[Word]:
+    """The words of a text that was said from `start` to `end` seconds, each given time by its length: for words whose own
+    times nobody knows."""
+    words = text.split()
+    letters = sum(len(word) + 1 for word in words)
+    found: list[Word] = []
+    at = start
+    for word in words:
+        until = at + (end - start) * (len(word) + 1) / letters
+        found.append(Word(at, until, word, 1.0))
+        at = until
+    return found
+
+
 def shifted(words: list[Word], seconds: float) -> list[Word]:
     """The same words `seconds` later (earlier when negative, but never before 0): for an audio track that starts
     late, and for a recording that was trimmed."""

@@ -12,16 +12,19 @@ from app.cli_verbs import kit
 
 def register(main: click.Group, kind: type[click.Command], as_json: Callable[[Any], Any]) -> None:
     """Add the verbs to `main`, each as a command of `kind` with `--json`. A verb such as `user add` gets a group."""
-    from app.cli_verbs import (
+    from app.cli_verbs import (  # each names its verbs when it is imported
         audit,
+        captions,
         content,
         operations,
         people,
+        reprocess,
         send,
         speech,
-    )  # each names its verbs when it is imported
+        work,
+    )
 
-    for module in (people, content, speech, operations, audit, send):
+    for module in (people, content, captions, speech, operations, work, reprocess, audit, send):
         for words, function in kit.verbs_of(module.__name__):
             group = main
             for word in words[:-1]:

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
 
 import click
 
-from app.cli_verbs.kit import as_id, finish, server_data, verb
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from app.db.recordings import Recording
+from app.cli_verbs.kit import finish, recording_of, server_data, verb
 
 
 def _day(text: str, option: str) -> date | None:
@@ -22,16 +16,6 @@ def _day(text: str, option: str) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError:
         raise Invalid(f"{option} must be a date like 2027-03-31, not {text!r}.") from None
-
-
-def _recording(session: Session, text: str) -> Recording:
-    from app.db.recordings import Recording
-    from app.errors import Invalid
-
-    recording = session.get(Recording, as_id(text, "recording"))
-    if recording is None:
-        raise Invalid(f"There is no recording {text}.")
-    return recording
 
 
 @verb("case", "add")
@@ -91,7 +75,7 @@ def grant(recording: str, to: str, until: str, reason: str, json_: bool) -> None
         from app.domain import grants
         from app.errors import Invalid
 
-        row = _recording(session, recording)
+        row = recording_of(session, recording)
         try:
             audience = grants.find_audience(session, SYSTEM, to)
         except Invalid as error:
@@ -111,12 +95,16 @@ def grant(recording: str, to: str, until: str, reason: str, json_: bool) -> None
 @verb("publish")
 @click.argument("recording")
 def publish(recording: str, json_: bool) -> None:
-    """Open a recording to the audience that it is shared with."""
-    with server_data() as (_, session):
+    """Open a recording to the audience that it is shared with. Says so when viewers get no captions yet."""
+    with server_data() as (core, session):
         from app.access import SYSTEM
-        from app.domain import grants
+        from app.domain import caption_reviews, grants
 
-        row = _recording(session, recording)
-        grants.publish(session, SYSTEM, row)
-        result = {"recording": str(row.id), "state": row.state.value, "published": True}
-    finish(result, "The recording is published.", json_)
+        row = recording_of(session, recording)
+        uncaptioned = caption_reviews.why_not_captioned(
+            session, row, unchecked_shown=core.settings.captions_unreviewed == "show"
+        )
+        grants.publish(session, SYSTEM, row, without_captions=True)
+        result = {"recording": str(row.id), "state": row.state.value, "published": True, "captions": not uncaptioned}
+    told = f" {uncaptioned} Somebody has to check them." if uncaptioned else ""
+    finish(result, f"The recording is published.{told}", json_)

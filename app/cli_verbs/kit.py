@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from app.core import Core
+    from app.db.recordings import Recording
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _verbs: list[tuple[tuple[str, ...], Callable[..., Any]]] = []
@@ -89,3 +90,18 @@ def as_id(text: str, what: str) -> uuid.UUID:
         return uuid.UUID(text)
     except ValueError:
         raise Invalid(f"{text!r} is not the id of a {what}.") from None
+
+
+def recording_of(session: Session, text: str) -> Recording:
+    """The recording with an id as given on the command line.
+
+    Raises:
+        Invalid: there is none.
+    """
+    from app.db.recordings import Recording
+    from app.errors import Invalid
+
+    recording = session.get(Recording, as_id(text, "recording"))
+    if recording is None:
+        raise Invalid(f"There is no recording {text}.")
+    return recording

@@ -4,7 +4,9 @@ from app.db import (
     audit,
     captions,
     cases,
+    descriptions,
     evaluations,
+    fixity,
     grants,
     mails,
     materials,
@@ -15,6 +17,7 @@ from app.db import (
     sign_in,
     viewings,
     vocabulary,
+    workers,
 )
 from app.db.base import Base, db
 
@@ -24,7 +27,9 @@ __all__ = [
     "captions",
     "cases",
     "db",
+    "descriptions",
     "evaluations",
+    "fixity",
     "grants",
     "mails",
     "materials",
@@ -35,4 +40,5 @@ __all__ = [
     "sign_in",
     "viewings",
     "vocabulary",
+    "workers",
 ]

@@ -76,7 +76,11 @@ class Recording(WithId, WithTimes, Base):
     width: Mapped[int | None]
     height: Mapped[int | None]
     has_audio: Mapped[bool | None]
-    #: a code of `app.captions.languages`, "auto", or empty for what the instance's setting says
+    #: Stream indexes of the tracks of sound that somebody chose, the usual one first; None leaves it to the source.
+    sound_tracks: Mapped[list[int] | None] = mapped_column(JSONB(none_as_null=True))
+    #: What of the uploaded file is missing: see `app.media.damage`.
+    damage: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
+    #: a code of `app.captions.spoken`, "auto", or empty for what the instance's setting says
     spoken_language: Mapped[str] = mapped_column(String(16), default="", server_default="")
     owner_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"), index=True)
     area_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("areas.id"), index=True)
@@ -107,13 +111,15 @@ class ArtefactKind(enum.StrEnum):
     STORYBOARD = "storyboard"
     CAPTIONS = "captions"
     WORDS = "words"
+    PEAKS = "peaks"
 
 
 class Artefact(WithId, Base):
     """One object in storage that belongs to a recording for good.
 
     `name` tells artefacts of a kind apart (the rung of a rendition, the language of captions). `detail` is what reading
-    it needs: the segment index and codecs of a rendition, the geometry of a storyboard.
+    it needs: the segment index and codecs of a rendition, the geometry of a storyboard. `verified_at` is when the object
+    was last read whole and had its SHA-256.
     """
 
     __tablename__ = "artefacts"
@@ -128,8 +134,26 @@ class Artefact(WithId, Base):
     sha256: Mapped[str] = mapped_column(String(64))
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    verified_at: Mapped[datetime | None]
 
     recording: Mapped[Recording] = relationship(back_populates="artefacts")
+
+
+class RetiredObject(WithId, Base):
+    """An object that was an artefact until another took its place. Players that were told of it may ask for it until
+    `until`; then it is removed. Columns are those of the artefact."""
+
+    __tablename__ = "retired_objects"
+
+    recording_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[ArtefactKind] = mapped_column(choice(ArtefactKind, "kind"))
+    name: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    key: Mapped[str] = mapped_column(String(300), unique=True)
+    media_type: Mapped[str] = mapped_column(String(100))
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    detail: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
+    until: Mapped[datetime] = mapped_column(index=True)
 
 
 class Chapter(WithId, Base):

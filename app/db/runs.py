@@ -38,7 +38,11 @@ class StageState(enum.StrEnum):
 
 
 class Run(WithId, Base):
-    """One passage of a recording through a workflow; at most one is unfinished per recording."""
+    """One passage of a recording through a workflow; at most one is unfinished per recording.
+
+    `priority` is that of its jobs: higher ones go first, 0 is ordinary. One that `replaces` keeps what it makes to itself
+    until it has succeeded, because there is something to watch already; then all of it takes its place at once.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -48,6 +52,7 @@ class Run(WithId, Base):
             unique=True,
             postgresql_where=text("state IN ('running', 'cancelling')"),
         ),
+        Index("ix_runs_created_at_id", "created_at", "id"),
     )
 
     recording_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), index=True)
@@ -55,12 +60,14 @@ class Run(WithId, Base):
     state: Mapped[RunState] = mapped_column(
         choice(RunState, "state"), default=RunState.RUNNING, server_default="running"
     )
+    priority: Mapped[int] = mapped_column(default=0, server_default="0")
     plan: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     reason: Mapped[str] = mapped_column(Text, default="", server_default="")
     reason_code: Mapped[str] = mapped_column(String(64), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
     requested_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
+    replaces: Mapped[bool] = mapped_column(default=False, server_default="false")
 
     recording: Mapped[Recording] = relationship()
     stages: Mapped[list[StageRun]] = relationship(
@@ -72,7 +79,8 @@ class StageRun(WithId, Base):
     """One stage of a run; a stage that works by chunks has a row per chunk, others have chunk 0.
 
     `attempt` grows each time a worker takes the stage up; a finish counts only when it names the present attempt, so a
-    worker that froze and woke up late can change nothing.
+    worker that froze and woke up late can change nothing. `waits_for` says what a queued stage waits for when workers
+    have come by and could not take it up; empty otherwise.
     """
 
     __tablename__ = "stage_runs"
@@ -99,6 +107,7 @@ class StageRun(WithId, Base):
     fingerprint: Mapped[str] = mapped_column(String(64), default="", server_default="")
     outputs: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     error: Mapped[str] = mapped_column(Text, default="", server_default="")
+    waits_for: Mapped[str] = mapped_column(Text, default="", server_default="")
     worker: Mapped[str] = mapped_column(String(100), default="", server_default="")
     cpu_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
     started_at: Mapped[datetime | None]

@@ -16,6 +16,7 @@ SENTENCES: dict[str, str] = {
     # recordings
     "recording:create": "created a recording",
     "recording:edit": "changed a recording",
+    "recording:describe": "decided on the audio description of a recording",
     "recording:chapters": "changed the chapters of a recording",
     "recording:publish": "published a recording",
     "recording:unpublish": "unpublished a recording",
@@ -28,11 +29,23 @@ SENTENCES: dict[str, str] = {
     "recording:look": "looked at a recording as its keeper",
     "recording:watch": "started watching a recording",
     "recording:watched": "stopped watching a recording",
+    "captions:import": "brought captions for a recording",
+    "captions:edit": "changed the captions of a recording",
+    "captions:restore": "went back to earlier captions of a recording",
+    "captions:review": "marked the captions of a recording as checked",
+    "captions:approve": "approved the captions of a recording as a second person",
+    "captions:publish": "let viewers see captions of a recording",
+    "captions:unpublish": "took the captions of a recording from viewers",
     "upload:begin": "began an upload",
     "upload:complete": "finished an upload",
     "upload:cancel": "cancelled an upload",
     "processing:retry": "had a recording processed again",
+    "processing:again": "had a ready recording processed again",
+    "poster:choose": "chose the poster of a recording",
+    "poster:forget": "went back to the automatic poster of a recording",
     "processing:cancel": "stopped the processing of a recording",
+    "processing:raise": "moved the processing of a recording up",
+    "processing:lower": "moved the processing of a recording down",
     # sharing
     "grant:give": "shared",
     "grant:revoke": "stopped sharing",
@@ -122,7 +135,11 @@ SENTENCES: dict[str, str] = {
     "demo:create": "made the demo",
     "instance:backup": "made a backup",
     "instance:restore": "restored a backup",
+    "worker:drain": "let a worker take no more jobs",
+    "worker:undrain": "let a worker take jobs again",
     "storage:remove-orphans": "removed stored objects that no row names",
+    "storage:missing": "found a stored object missing",
+    "storage:altered": "found a stored object altered",
 }
 
 

@@ -1,29 +1,39 @@
-"""Caption tracks and their versions. Every version is kept; a machine's never takes the place of a person's."""
+"""Caption tracks: what machines hear, what people bring, and what viewers see. Every version is kept; a machine's never
+takes the place of a person's."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import clock
-from app.captions import webvtt
-from app.captions.cues import Cue as BuiltCue
+from app.access import Actor
+from app.captions import doubts
+from app.captions.cues import Cue
 from app.captions.engines import Transcript
-from app.db.captions import CaptionOrigin, CaptionTrack, CaptionVersion, Cue
-from app.db.recordings import Artefact, ArtefactKind, Recording
-from app.storage import keys
+from app.db.captions import CaptionKind, CaptionOrigin, CaptionTrack, CaptionVersion
+from app.db.recordings import Recording
+from app.domain import audit, caption_versions
+from app.errors import NotFound
 from app.storage.s3 import Storage
 
-VTT = "text/vtt"
-UNCHECKED = "Automatic captions. Nobody has checked them yet."
+
+@dataclass(frozen=True)
+class Published:
+    """The version of a track that viewers see: a person has checked it."""
+
+    track: CaptionTrack
+    number: int
+    published_at: datetime | None
+    cues: list[Cue]
 
 
 def store_automatic(
-    session: Session, storage: Storage, recording: Recording, transcript: Transcript, cues: Sequence[BuiltCue]
+    session: Session, storage: Storage, recording: Recording, transcript: Transcript, cues: Sequence[Cue]
 ) -> CaptionVersion:
     """Keep what an engine heard as a new version; without cues it says that no speech was found.
 
@@ -32,45 +42,17 @@ def store_automatic(
     Raises:
         Unavailable: storage did not take the file.
     """
-    track = _locked_track(session, recording.id, transcript.language)
-    last = session.scalar(select(func.max(CaptionVersion.number)).where(CaptionVersion.track_id == track.id)) or 0
-    version = CaptionVersion(
-        track_id=track.id,
-        number=last + 1,
-        origin=CaptionOrigin.AUTOMATIC,
-        engine=transcript.engine[:100],
-        model=transcript.model[:100],
-        cues=[
-            Cue(
-                position=position,
-                start_ms=cue.start_ms,
-                end_ms=cue.end_ms,
-                text="\n".join(cue.lines),
-                speaker=cue.speaker or "",
-                confidence=cue.confidence,
-            )
-            for position, cue in enumerate(cues)
-        ],
+    track = caption_versions.locked_track(session, recording.id, transcript.language)
+    replaces = _may_replace(session, track)
+    marked = doubts.mark(cues, transcript.words)
+    version = caption_versions.add(
+        session, track, marked, CaptionOrigin.AUTOMATIC, engine=transcript.engine, model=transcript.model
     )
-    session.add(version)
-    key = keys.caption_version(recording.id, track.language, version.number)
-    body = webvtt.write(cues, language=track.language, note=UNCHECKED).encode()
-    stored = storage.put_bytes(key, body, VTT)
-    if _may_replace(session, track):
-        track.current_version = version.number
-        _point_at(session, recording.id, track.language, key, stored.size, stored.sha256)
+    caption_versions.store_file(session, storage, track, version.number, cues, show=replaces)
+    if replaces:
+        caption_versions.become_current(track, version)
     session.flush()
     return version
-
-
-def _locked_track(session: Session, recording_id: uuid.UUID, language: str) -> CaptionTrack:
-    """The recording's track in a language, made when there is none, and locked: versions get their numbers in turn."""
-    identity = {"recording_id": recording_id, "language": language}
-    session.execute(
-        insert(CaptionTrack).values(id=uuid.uuid4(), **identity).on_conflict_do_nothing(index_elements=list(identity))
-    )
-    query = select(CaptionTrack).filter_by(**identity).with_for_update().execution_options(populate_existing=True)
-    return session.execute(query).scalar_one()
 
 
 def _may_replace(session: Session, track: CaptionTrack) -> bool:
@@ -82,12 +64,44 @@ def _may_replace(session: Session, track: CaptionTrack) -> bool:
     return track.reviewed_at is None and session.scalar(query) == CaptionOrigin.AUTOMATIC
 
 
-def _point_at(session: Session, recording_id: uuid.UUID, language: str, key: str, size: int, sha256: str) -> None:
-    """Make the object the recording's captions in this language."""
-    values = {"key": key, "media_type": VTT, "size": size, "sha256": sha256, "created_at": clock.now()}
-    identity = {"recording_id": recording_id, "kind": ArtefactKind.CAPTIONS, "name": language}
-    session.execute(
-        insert(Artefact)
-        .values(id=uuid.uuid4(), **identity, **values)
-        .on_conflict_do_update(index_elements=list(identity), set_=values)
+def import_version(
+    session: Session, storage: Storage, actor: Actor, recording: Recording, language: str, cues: Sequence[Cue], *,
+    note: str = "", kind: CaptionKind = CaptionKind.CAPTIONS,
+) -> CaptionVersion:  # fmt: skip
+    """Keep captions that a person brings as the version that is worked on. Viewers see them when somebody has checked
+    them; what they see until then stays. The caller has asked the policy.
+
+    Args:
+        note: a few words for the list of versions, for example the name of the file.
+        kind: of a track that is new; one that is there keeps its own.
+    Raises:
+        TooLarge, Invalid: captions that cannot be kept; the sentence names the first.
+        Unavailable: storage did not take the file.
+    """
+    kept = caption_versions.fit_to_keep(cues)
+    track = caption_versions.locked_track(session, recording.id, language)
+    if track.current_version == 0:
+        track.kind = kind
+    version = caption_versions.add(
+        session, track, kept, CaptionOrigin.IMPORTED, parent=track.current_version or None, by=actor.person_id,
+        note=note,
+    )  # fmt: skip
+    caption_versions.store_file(session, storage, track, version.number, kept, show=False)
+    caption_versions.become_current(track, version)
+    audit.record(
+        session, actor, "captions:import", "recording", recording.id, language=language, version=version.number
     )
+    session.flush()
+    return version
+
+
+def published(session: Session, recording_id: uuid.UUID, language: str) -> Published | None:
+    """What viewers see in a language, or None where nobody has checked anything yet: two queries."""
+    try:
+        track = caption_versions.track(session, recording_id, language)
+    except NotFound:
+        return None
+    if track.published_version is None:
+        return None
+    cues = caption_versions.cues_of(session, track, track.published_version)
+    return Published(track, track.published_version, track.published_at, cues)

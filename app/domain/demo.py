@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from sqlalchemy.orm import Session
 from app import access, clock
 from app import demo as files
 from app.access import Actor
+from app.captions.cues import build_cues
+from app.captions.words import spread
 from app.db.cases import Case
 from app.db.people import Person, Role
 from app.db.places import Area, Organisation
@@ -26,6 +28,9 @@ from app.db.recordings import Artefact, ArtefactKind, Chapter, Recording
 from app.db.vocabulary import Framework, TermKind
 from app.domain import (
     audit,
+    caption_reviews,
+    caption_versions,
+    captions,
     cases,
     days,
     grants,
@@ -46,6 +51,7 @@ AREA = "NEY"
 OTHER_AREA = "SW"
 ORGANISATION = "Invented Teaching Hospital (demo)"
 DOMAIN = "demo.example"
+LANGUAGE = "en"
 #: name before the @, what they are called, role, where
 PEOPLE: tuple[tuple[str, str, Role, str], ...] = (
     ("facilitator", "Demo Facilitator", Role.FACILITATOR, AREA),
@@ -198,6 +204,8 @@ def _recording(
             sha256=stored.sha256,
         )
     )
+    if isinstance(owner, Person):
+        _captions(session, storage, owner, recording, script)
     audience = grants.find_audience(session, actor, f"region:{AREA}")
     grants.give(session, actor, recording, audience, reason="Demo")
     # published ahead of time: the audience sees it from the moment that it can be watched
@@ -205,3 +213,19 @@ def _recording(
     runs.start(session, recording, requested_by_id=actor.person_id)
     audit.record(session, actor, "demo:create", "recording", recording.id)
     return recording
+
+
+def _captions(session: Session, storage: Storage, owner: Person, recording: Recording, script: dict[str, Any]) -> None:
+    """The script as captions that its facilitator has checked, so that viewers have some at once. What the machine hears
+    becomes a version beside it, to compare."""
+    turns = script["turns"]
+    ends = [turn["start"] for turn in turns[1:]] + [script["media"]["duration"]]
+    cues = [
+        replace(cue, speaker=turn["speaker"], checked=True)
+        for turn, end in zip(turns, ends, strict=True)
+        for cue in build_cues(spread(turn["text"], turn["start"], turn["end"]), duration=end)
+    ]
+    who = access.load(session, owner.id, clock.now())
+    captions.import_version(session, storage, who, recording, LANGUAGE, cues, note="The sample's script")
+    revision = caption_versions.track(session, recording.id, LANGUAGE).revision
+    caption_reviews.review(session, storage, who, recording, LANGUAGE, revision=revision, four_eyes=False)

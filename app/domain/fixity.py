@@ -13,15 +13,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from app import clock
 from app.access import SYSTEM
 from app.db.captions import CaptionTrack, CaptionVersion
-from app.db.recordings import Artefact, Upload, UploadState
+from app.db.fixity import FixityFinding
+from app.db.recordings import Artefact, RetiredObject, Upload, UploadState
 from app.db.runs import Run, RunState, StageRun, StageState
-from app.domain import audit
+from app.domain import audit, replacing
 from app.domain.runs import UNFINISHED
 from app.errors import NotFound, Unavailable
 from app.pipeline.workflows import ERASE
@@ -75,7 +76,10 @@ def named(session: Session) -> dict[str, Named]:
         select(Artefact.key, Artefact.size, Artefact.sha256).where(Artefact.recording_id.not_in(erasing))
     ):
         found[key] = Named(key, size, sha256, needed=True)
-    for item in (*_chunks(session, erasing), *_caption_versions(session, erasing), *_open_uploads(session)):
+    for item in (
+        *_chunks(session, erasing), *_staged(session, erasing), *_retired(session, erasing),
+        *_caption_versions(session, erasing), *_open_uploads(session),
+    ):  # fmt: skip
         found.setdefault(item.key, item)
     return found
 
@@ -95,6 +99,29 @@ def _chunks(session: Session, erasing: Select[uuid.UUID]) -> Iterator[Named]:
     for state, objects in session.execute(query):
         for item in objects.values():
             yield Named(item["key"], None, item["sha256"], needed=state == RunState.RUNNING)
+
+
+def _staged(session: Session, erasing: Select[uuid.UUID]) -> Iterator[Named]:
+    """What runs have made that is to replace what is there: as with chunks."""
+    query = (
+        select(Run.state, StageRun)
+        .join(Run, StageRun.run_id == Run.id)
+        .where(
+            Run.state != RunState.SUCCEEDED,
+            Run.recording_id.not_in(erasing),
+            StageRun.outputs.has_key(replacing.STAGED),
+        )
+    )
+    for state, row in session.execute(query):
+        for made in replacing.staged([row]):
+            yield Named(made.key, made.size, made.sha256, needed=state == RunState.RUNNING)
+
+
+def _retired(session: Session, erasing: Select[uuid.UUID]) -> Iterator[Named]:
+    """What was replaced and is kept for those who are watching."""
+    query = select(RetiredObject.key, RetiredObject.size, RetiredObject.sha256)
+    for key, size, sha256 in session.execute(query.where(RetiredObject.recording_id.not_in(erasing))):
+        yield Named(key, size, sha256, needed=False)
 
 
 def _caption_versions(session: Session, erasing: Select[uuid.UUID]) -> Iterator[Named]:
@@ -215,28 +242,37 @@ def _read_all(sessions: Sessions, storage: Storage, items: list[Named], found: F
         if number % 100 == 0:
             say(f"Read {number} of {len(items)} objects.")
         try:
-            digest = _digest(storage, item.key)
+            found_digest = digest(storage, item.key)
         except NotFound:
             continue  # removed since it was listed
         except Unavailable:
             storage.check()  # raises where the whole store is away, and not just this object
             suspects.append(item.key)
             continue
-        if item.sha256 and digest != item.sha256:
+        if item.sha256 and found_digest != item.sha256:
             suspects.append(item.key)
-        elif not item.sha256 and item.size is not None:
+        elif item.size is not None:  # an artefact: it is right, and when it was read is written down
             with sessions() as session:
-                unknown = update(Artefact).where(Artefact.key == item.key, Artefact.sha256 == "")
-                found.filled += session.execute(unknown.values(sha256=digest)).rowcount  # type: ignore[attr-defined]
+                same = update(Artefact).where(Artefact.key == item.key, Artefact.sha256 == item.sha256)
+                values = {"sha256": found_digest, "verified_at": clock.now()}
+                changed = session.execute(same.values(**values)).rowcount  # type: ignore[attr-defined]
+                session.execute(delete(FixityFinding).where(FixityFinding.key == item.key))
+            found.filled += changed if not item.sha256 else 0
     if suspects:
         with sessions() as session:
             now = named(session)
         found.altered = [key for key in suspects if key in now]
 
 
-def _digest(storage: Storage, key: str) -> str:
-    """SHA-256 of an object as storage gives it now, in hexadecimal."""
-    digest = hashlib.sha256()
+def digest(storage: Storage, key: str, check: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 of an object as storage gives it now, in hexadecimal. `check` is called between blocks and may raise.
+
+    Raises:
+        NotFound: there is no such object.
+        Unavailable: storage does not give it whole.
+    """
+    found = hashlib.sha256()
     for block in storage.stream(key)[0]:
-        digest.update(block)
-    return digest.hexdigest()
+        check()
+        found.update(block)
+    return found.hexdigest()

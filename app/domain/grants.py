@@ -24,7 +24,7 @@ from app.db.grants import AccessRequest, Grant, GrantRight
 from app.db.people import Group, Person, RoleAssignment
 from app.db.places import Area, AreaKind, Organisation
 from app.db.recordings import Recording, RecordingState
-from app.domain import audit, days, people
+from app.domain import audit, caption_reviews, days, people
 from app.errors import Conflict, Invalid
 
 AREA_KINDS = tuple(kind.value for kind in AreaKind)
@@ -405,19 +405,33 @@ def missing_for_publishing(session: Session, recording: Recording) -> list[str]:
     return missing
 
 
-def publish(session: Session, actor: Actor, recording: Recording) -> None:
+def publish(
+    session: Session,
+    actor: Actor,
+    recording: Recording,
+    *,
+    without_captions: bool = False,
+    unchecked_shown: bool = False,
+) -> None:
     """Open a recording to its audience. Doing it twice is doing it once.
 
+    Args:
+        without_captions: the actor knows that viewers get no captions, and wants it nevertheless.
+        unchecked_shown: viewers also get captions that nobody has checked.
     Raises:
-        Conflict: something is missing; the sentence says what.
+        Conflict: something is missing; the sentence says what. With the code `captions-unchecked` only checked captions
+            are, and `without_captions` goes past it.
     """
     if recording.published_at is not None:
         return
     missing: Sequence[str] = missing_for_publishing(session, recording)
     if missing:
         raise Conflict("This recording cannot be published. " + " ".join(missing), code="not-publishable")
+    uncaptioned = caption_reviews.why_not_captioned(session, recording, unchecked_shown=unchecked_shown)
+    if uncaptioned and not without_captions:
+        raise Conflict(f"{uncaptioned} Check the captions first, or publish without them.", code="captions-unchecked")
     recording.published_at = clock.now()
-    audit.record(session, actor, "recording:publish", "recording", recording.id)
+    audit.record(session, actor, "recording:publish", "recording", recording.id, captions=not uncaptioned)
 
 
 def unpublish(session: Session, actor: Actor, recording: Recording) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app import clock
 from app.access import Actor
-from app.captions import languages
+from app.captions import spoken
 from app.captions.words import Word
 from app.db.captions import CaptionOrigin, CaptionTrack, CaptionVersion
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState
@@ -43,7 +43,7 @@ def choose_language(recording: Recording, choice: str) -> bool:
     Raises:
         Invalid: captions cannot be made in it.
     """
-    code = languages.checked(choice)
+    code = spoken.checked(choice)
     changed = code != recording.spoken_language
     recording.spoken_language = code
     return changed

@@ -24,7 +24,8 @@ from app.db.cases import Case, case_terms
 from app.db.places import Area, AreaKind, Organisation
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState, WatchPosition, recording_terms
 from app.db.vocabulary import Term, TermKind
-from app.domain import paging, search
+from app.domain import caption_showing, descriptions, paging, search
+from app.domain.caption_showing import Shown
 from app.domain.paging import Page, Sorting
 from app.domain.watching import on_show, worth_resuming
 
@@ -34,17 +35,19 @@ FACETS = {"theme": "Theme", "origin": "Where the case comes from", "profession":
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody looks for. `chosen` maps a facet to the codes chosen in it: any of a facet, all of the facets."""
+    """What somebody looks for. `chosen` maps a facet to the codes chosen in it: any of a facet, all of the facets.
+    `by_ear`: only what can be followed without the picture."""
 
     words: str = ""
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
     case_id: uuid.UUID | None = None
     drafts: bool = False
+    by_ear: bool = False
 
     @property
     def narrows(self) -> bool:
         """Whether anything is asked for at all."""
-        return bool(self.words or self.case_id or any(self.chosen.values()))
+        return bool(self.words or self.case_id or any(self.chosen.values()) or self.by_ear)
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Extras:
     watched: Mapping[uuid.UUID, float]
 
 
-def sortings(words: str) -> list[Sorting]:
+def sortings(words: str, shown: Shown) -> list[Sorting]:
     """How the library can be sorted; the first is what it is without a wish."""
     newest = Sorting(
         "newest", "Newest first", func.coalesce(Recording.published_at, Recording.created_at), descending=True
@@ -76,7 +79,7 @@ def sortings(words: str) -> list[Sorting]:
     ]
     if not words:
         return [newest, *others]
-    return [Sorting("relevance", "Best match first", search.rank(words), descending=True), newest, *others]
+    return [Sorting("relevance", "Best match first", search.rank(words, shown), descending=True), newest, *others]
 
 
 def _tagged(kind: TermKind, codes: Sequence[str]) -> ColumnElement[bool]:
@@ -106,7 +109,7 @@ def _narrowing(facet: str, codes: Sequence[str], areas: Mapping[str, frozenset[u
     return _placed(frozenset().union(*(areas.get(code, frozenset()) for code in codes)))
 
 
-def _fitting(session: Session, actor: Actor, wish: Wish, now: datetime) -> str:
+def _fitting(session: Session, actor: Actor, wish: Wish, shown: Shown, now: datetime) -> str:
     """Ids of all recordings that the actor may view and that fit the wish, whatever is chosen in the facets; as the text
     of one array, which is made and sent quicker than thousands of ids.
 
@@ -124,9 +127,11 @@ def _fitting(session: Session, actor: Actor, wish: Wish, now: datetime) -> str:
     else:
         conditions.append(on_show(now))
     if wish.words:
-        conditions.append(search.matches(wish.words))
+        conditions.append(search.matches(wish.words, shown))
     if wish.case_id is not None:
         conditions.append(Recording.case_id == wish.case_id)
+    if wish.by_ear:
+        conditions.append(descriptions.followed_by_ear())
     return session.scalar(select(func.array_agg(Recording.id).cast(Text)).where(*conditions)) or "{}"
 
 
@@ -148,7 +153,7 @@ def _regions(session: Session) -> tuple[list[Area], dict[str, frozenset[uuid.UUI
 
 
 def listing(
-    session: Session, actor: Actor, wish: Wish, sorting: Sorting, *, after: str = "", before: str = ""
+    session: Session, actor: Actor, wish: Wish, sorting: Sorting, shown: Shown, *, after: str = "", before: str = ""
 ) -> tuple[Page[Recording], dict[str, list[Choice]]]:
     """A page of the recordings that the actor may view and that fit the wish, with their cases; and for each facet its
     values with counts over just these recordings. Always eight queries.
@@ -158,7 +163,7 @@ def listing(
     """
     now = clock.now()
     regions, areas = _regions(session)
-    fitting = _fitting(session, actor, wish, now)
+    fitting = _fitting(session, actor, wish, shown, now)
     query = select(Recording).where(*_conditions(fitting, wish, areas)).options(joinedload(Recording.case))
     page = paging.read(session, query, Recording, sorting, after=after, before=before)
     return page, _facets(session, fitting, wish, regions, areas)
@@ -230,15 +235,15 @@ def _counted(session: Session, pairs: Any, kind: TermKind) -> list[Choice]:
     return [Choice(code, name, count) for code, name, count in rows]
 
 
-def extras(session: Session, actor: Actor, recordings: Sequence[Recording]) -> Extras:
+def extras(session: Session, actor: Actor, recordings: Sequence[Recording], shown: Shown) -> Extras:
     """What a list shows of these recordings besides: three queries."""
     ids = [recording.id for recording in recordings]
     posters = session.scalars(
         select(Artefact.recording_id).where(Artefact.recording_id.in_(ids), Artefact.kind == ArtefactKind.POSTER)
     )
     unchecked = session.scalars(
-        search.said(CaptionTrack.recording_id)
-        .where(CaptionTrack.recording_id.in_(ids), CaptionTrack.reviewed_at.is_(None))
+        search.said(shown, CaptionTrack.recording_id)
+        .where(CaptionTrack.recording_id.in_(ids), ~caption_showing.is_checked())
         .distinct()
     )
     positions = session.execute(

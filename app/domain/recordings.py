@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from app import clock
 from app.access import Action, Actor, policy
-from app.captions import languages
+from app.captions import spoken
 from app.db.cases import Case
 from app.db.materials import Material, MaterialItem
 from app.db.recordings import Recording, RecordingState
@@ -22,6 +22,7 @@ from app.db.vocabulary import Term, TermKind
 from app.domain import audit, paging, runs
 from app.domain.paging import Page, Sorting
 from app.errors import Conflict, Invalid
+from app.media.damage import Damage
 from app.pipeline.workflows import INGEST
 from app.storage import keys
 from app.storage.s3 import Storage
@@ -49,7 +50,7 @@ STANDINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Edited:
-    """What a person may change of a recording. `language` is a choice of `app.captions.languages`; None leaves it."""
+    """What a person may change of a recording. `language` is a choice of `app.captions.spoken`; None leaves it."""
 
     title: str
     description: str = ""
@@ -103,7 +104,7 @@ def edit(session: Session, actor: Actor, recording: Recording, edited: Edited) -
         raise Invalid("Select at least one theme", fields={"themes": "Select at least one theme"})
     new = {"title": title, "description": edited.description.strip(), "recorded_on": edited.recorded_on}
     if edited.language is not None:
-        new["spoken_language"] = languages.checked(edited.language)
+        new["spoken_language"] = spoken.checked(edited.language)
     changed = [name for name, value in new.items() if getattr(recording, name) != value]
     for name in changed:
         setattr(recording, name, new[name])
@@ -137,10 +138,10 @@ def restore(session: Session, actor: Actor, recording: Recording) -> None:
     """
     if recording.state is not RecordingState.WITHDRAWN:
         raise Conflict("This recording is not withdrawn.")
-    run = runs.latest(
-        session, recording.id, INGEST.name
-    )  # what became of new captions says nothing about the recording
-    if run is not None and run.state in runs.UNFINISHED:
+    run = runs.latest(session, recording.id, INGEST.name)  # other runs say nothing about what there is to watch
+    if run is not None and run.replaces:
+        recording.state = RecordingState.READY  # it was when the run began, and the run takes nothing away
+    elif run is not None and run.state in runs.UNFINISHED:
         recording.state = RecordingState.PROCESSING
     elif run is not None and run.state is not RunState.SUCCEEDED:
         recording.state, recording.reason, recording.reason_code = RecordingState.FAILED, run.reason, run.reason_code
@@ -232,3 +233,8 @@ def unfinished_run(session: Session, recording: Recording) -> Run | None:
     """The run that is going on, if one is."""
     run = runs.latest(session, recording.id)
     return run if run is not None and run.state in runs.UNFINISHED else None
+
+
+def damage(recording: Recording) -> list[Damage]:
+    """What of the uploaded file is missing, in order of time."""
+    return [Damage.from_json(part) for part in recording.damage]

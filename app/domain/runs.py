@@ -12,34 +12,49 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from app import clock
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState
 from app.db.runs import Run, RunState, StageRun, StageState
+from app.domain import replacing
 from app.domain.queue import defer
 from app.errors import Conflict
 from app.pipeline import ledger
 from app.pipeline.spec import Workflow
-from app.pipeline.workflows import ERASE, INGEST, RECAPTION, WORKFLOWS
+from app.pipeline.workflows import ERASE, INGEST, RECAPTION, WITHOUT_SOURCE, WORKFLOWS
 
 #: Name of the task that runs one stage; its only argument is `stage_run_id`.
 TASK = "vignette.stage"
 UNFINISHED = (RunState.RUNNING, RunState.CANCELLING)
 CANCELLED_CODE = "cancelled"
+#: What a run's priority can be raised and lowered to; a job of a higher one is taken up first.
+PRIORITIES: dict[int, str] = {-10: "low", 0: "normal", 10: "high"}
+#: Recordings in these states have something to watch, which a run replaces only when it has succeeded.
+KEPT_STATES = (RecordingState.READY, RecordingState.WITHDRAWN)
 
 
 # -- what people ask for -----------------------------------------------------------------------------------------------
 
 
 def start(
-    session: Session, recording: Recording, workflow: str = INGEST.name, requested_by_id: uuid.UUID | None = None
+    session: Session,
+    recording: Recording,
+    workflow: str = INGEST.name,
+    requested_by_id: uuid.UUID | None = None,
+    *,
+    priority: int | None = None,
+    plan: Mapping[str, Any] | None = None,
 ) -> Run:
     """Send a recording through a workflow: the run, its stages and the first jobs come with the caller's commit.
 
-    What the workflow works from must be there: the source, or the sound for new captions. Erasing, which only a rejection
-    begins, needs nothing.
+    What the workflow works from must be there: the source, or the sound for new captions. A recording that can be
+    watched stays as it is until the run has succeeded.
+
+    Args:
+        priority: of the run's jobs; higher ones go first, 0 is ordinary, None what the workflow says.
+        plan: what the stages of a workflow without a planner are to know.
 
     Raises:
         Conflict: it is being processed already, or what it works from is not there.
@@ -53,6 +68,9 @@ def start(
         workflow=workflow,
         requested_by_id=requested_by_id,
         state=RunState.RUNNING,
+        priority=WORKFLOWS[workflow].priority if priority is None else priority,
+        replaces=recording.state in KEPT_STATES and recording.watchable_at is not None,
+        plan=dict(plan or {}),
         created_at=clock.now(),  # not the transaction's: two runs that one makes have an order
     )
     session.add(run)
@@ -113,6 +131,36 @@ def retry(session: Session, run: Run) -> None:
     advance(session, run, locked_stages(session, run))
 
 
+def reprioritise(session: Session, run: Run, *, higher: bool) -> int:
+    """Move a run up or down among those that wait: its jobs in the queue and all that it will have. Returns the new
+    priority, which is the old one at either end.
+
+    Raises:
+        Conflict: the run has ended.
+    """
+    run = locked(session, run.id)
+    if run.state not in UNFINISHED:
+        raise Conflict("This has ended already.")
+    beyond = [p for p in PRIORITIES if (p > run.priority if higher else p < run.priority)]
+    if beyond:
+        before, run.priority = run.priority, min(beyond) if higher else max(beyond)
+        session.flush()
+        session.execute(_MOVE_JOBS, {"by": run.priority - before, "task": TASK, "run": run.id})
+    return run.priority
+
+
+_MOVE_JOBS = text("""
+    UPDATE procrastinate_jobs SET priority = priority + :by
+    WHERE status = 'todo' AND task_name = :task
+      AND args ->> 'stage_run_id' IN (SELECT id::text FROM stage_runs WHERE run_id = :run)
+""")
+
+
+def priority_word(priority: int) -> str:
+    """What pages call a priority."""
+    return PRIORITIES.get(priority, "low" if priority < 0 else "high")
+
+
 def _reopen(session: Session, run: Run, workflow: Workflow) -> None:
     """Put back to waiting what did not succeed, or succeeded as an older version."""
     stages = locked_stages(session, run)
@@ -139,7 +187,8 @@ def progress(run: Run) -> dict[str, Any]:
 
     Returns:
         `state`, `fraction` (0 to 1), `seconds_left` (None while unknown) and `stages`: one object each with `name`,
-        `label`, `state`, `progress` (0 to 1), `queue` and `chunks` ([done, all], or None).
+        `label`, `state`, `progress` (0 to 1), `queue`, `chunks` ([done, all], or None) and `waiting`: a sentence where
+        workers have come by and could not take it up, else empty.
     """
     workflow = WORKFLOWS[run.workflow]
     cells = [cell(row) for row in run.stages]
@@ -157,16 +206,25 @@ def progress(run: Run) -> dict[str, Any]:
             {
                 "name": stage.name,
                 "label": stage.label,
-                "state": _common_state([c.state for c in own]),
+                "state": common_state([c.state for c in own]),
                 "progress": round(sum(ledger.share(c.state, c.progress) for c in own) / len(own), 3) if own else 0.0,
                 "queue": stage.queue,
                 "chunks": [sum(c.state in ledger.ENDED for c in own), len(own)] if stage.per_chunk and own else None,
+                "waiting": waiting([row for row in run.stages if row.stage == stage.name]),
             }
         )
     return {"state": run.state.value, "fraction": round(done, 4), "seconds_left": left, "stages": stages}
 
 
-def _common_state(states: Sequence[str]) -> str:
+def waiting(stages: Sequence[StageRun]) -> str:
+    """Why workers could not take up one of these stages that is queued, as a sentence; empty when none was turned away,
+    or another of them is being worked on."""
+    if any(row.state == StageState.RUNNING for row in stages):
+        return ""
+    return next((row.waits_for for row in stages if row.state == StageState.QUEUED and row.waits_for), "")
+
+
+def common_state(states: Sequence[str]) -> str:
     """One word for a stage of several chunks: the most telling of theirs."""
     for state in (ledger.FAILED, ledger.CANCELLED, ledger.RUNNING):
         if state in states:
@@ -189,7 +247,7 @@ _SAYS_MISSING = {
 
 
 def _check_material(session: Session, recording_id: uuid.UUID, workflow: str) -> None:
-    if workflow == ERASE.name:
+    if workflow in WITHOUT_SOURCE:
         return
     kind = ArtefactKind.AUDIO if workflow == RECAPTION.name else ArtefactKind.SOURCE
     there = select(Artefact.id).where(Artefact.recording_id == recording_id, Artefact.kind == kind)
@@ -257,9 +315,14 @@ def add_rows(session: Session, run: Run, places: Sequence[ledger.Place]) -> None
 
 def wake(session: Session, run: Run, row: StageRun, *, after_seconds: int = 0) -> None:
     """Write the job that makes a worker take a queued stage up."""
-    workflow = WORKFLOWS[run.workflow]
-    queue = workflow.stage(row.stage).queue
-    defer(session, TASK, queue=queue, priority=workflow.priority, after_seconds=after_seconds, stage_run_id=str(row.id))
+    queue = WORKFLOWS[run.workflow].stage(row.stage).queue
+    priority = job_priority(run, row)
+    defer(session, TASK, queue=queue, priority=priority, after_seconds=after_seconds, stage_run_id=str(row.id))
+
+
+def job_priority(run: Run, row: StageRun) -> int:
+    """The priority of a stage's job: the run's, which goes in steps of ten, and the stage's, which is below ten."""
+    return run.priority + WORKFLOWS[run.workflow].stage(row.stage).priority_of(row.chunk)
 
 
 def advance(session: Session, run: Run, stages: Sequence[StageRun]) -> None:
@@ -288,6 +351,9 @@ def _end(session: Session, run: Run, stages: Sequence[StageRun], outcome: RunSta
     if outcome == RunState.FAILED and not run.reason:
         run.reason = next((row.error for row in stages if row.state == StageState.FAILED and row.error), "")
     recording = session.get_one(Recording, run.recording_id, with_for_update=True)
+    if outcome == RunState.SUCCEEDED and run.replaces:
+        session.flush()
+        replacing.take_place(session, run, stages, recording)
     if recording.state != RecordingState.PROCESSING or run.workflow == RECAPTION.name:
         return  # it was withdrawn meanwhile, or is ready and keeps what it had
     if outcome == RunState.SUCCEEDED and run.workflow == ERASE.name:
@@ -303,6 +369,8 @@ def _end(session: Session, run: Run, stages: Sequence[StageRun], outcome: RunSta
     else:
         recording.state = RecordingState.FAILED
         recording.reason, recording.reason_code = run.reason, run.reason_code
+        if not (_has_rendition(session, recording.id) or recording.width is None):
+            recording.watchable_at = None  # it was watched while it grew, and now it does not
 
 
 def _erase(session: Session, recording: Recording, rejected: Run) -> None:
@@ -312,15 +380,29 @@ def _erase(session: Session, recording: Recording, rejected: Run) -> None:
 
 
 def note_watchable(session: Session, run: Run, stages: Sequence[StageRun]) -> None:
-    """Mark the recording as watchable from the moment that a picture, and the sound if there will be any, can be had."""
+    """Mark the recording as watchable from the moment that a picture, and the sound if there will be any, can be had: the
+    first chunk and the first minutes are enough, because more follow while they are watched."""
     workflow = WORKFLOWS[run.workflow]
     recording = session.get_one(Recording, run.recording_id)
-    sound = [row for row in stages if "audio" in workflow.stage(row.stage).makes]
     known = facts(run)
     if recording.watchable_at is not None or known is None:
         return
+    at = {(row.stage, row.chunk): row for row in stages}
+    sound = [row for row in stages if "audio" in workflow.stage(row.stage).makes]
     if any(ledger.wanted(workflow.stage(row.stage), known) and row.state not in ledger.ENDED for row in sound):
+        first = at.get(("first_sound", 0))
+        if first is None or not first.outputs.get("piece"):
+            return
+    if known.get("heard_only"):
+        if recording.has_audio:
+            recording.watchable_at = clock.now()
         return
-    picture = select(Artefact.id).where(Artefact.recording_id == recording.id, Artefact.kind == ArtefactKind.RENDITION)
-    if session.scalar(picture.limit(1)) is not None:
+    chunk = at.get(("transcode", 0))
+    growing = chunk is not None and chunk.state == StageState.SUCCEEDED and bool(known.get("grows"))
+    if growing or _has_rendition(session, recording.id):
         recording.watchable_at = clock.now()
+
+
+def _has_rendition(session: Session, recording_id: uuid.UUID) -> bool:
+    query = select(Artefact.id).where(Artefact.recording_id == recording_id, Artefact.kind == ArtefactKind.RENDITION)
+    return session.scalar(query.limit(1)) is not None

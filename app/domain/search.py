@@ -8,11 +8,26 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, func, literal, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY
 from sqlalchemy.orm import Session, aliased
 
@@ -21,12 +36,17 @@ from app.access import Action, Actor, policy
 from app.db.captions import CaptionTrack, CaptionVersion, Cue
 from app.db.cases import Case
 from app.db.recordings import Recording, RecordingState
+from app.domain import caption_showing
+from app.domain.caption_showing import Shown
 
 MOST_WORDS = 200
 HITS_EACH = 3
 _ENGLISH = cast("english", REGCONFIG)
+#: Words as they are written, for captions in languages whose endings the database is not told of.
+_SIMPLE: ColumnElement[Any] = literal_column("'simple'::regconfig")  # as the index spells it
 #: Marks of matched words inside a snippet on its way from the database: characters that no text of ours keeps.
 _START, _STOP = "\ue000", "\ue001"
+_PHRASE = re.compile(r'"[^"]+"')
 _MARKED = re.compile(f"{_START}(.*?){_STOP}", re.S)
 
 
@@ -59,44 +79,83 @@ def cleaned(words: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in words).split())[:MOST_WORDS]
 
 
-def _asked(words: str) -> ColumnElement[Any]:
-    return func.websearch_to_tsquery(_ENGLISH, words, type_=TSQUERY)
+def _asked(words: str, language: ColumnElement[Any] = _ENGLISH) -> ColumnElement[Any]:
+    return func.websearch_to_tsquery(language, words, type_=TSQUERY)
+
+
+def _in_english() -> ColumnElement[bool]:
+    return or_(CaptionTrack.language == "en", CaptionTrack.language.startswith("en-"))
+
+
+def _is_said(words: str) -> ColumnElement[bool]:
+    """Whether a cue says the words: in English whatever their endings, in any other language as they are written."""
+    return or_(
+        and_(_in_english(), _says(words, _ENGLISH, lambda cue: cue.search)),
+        and_(~_in_english(), _says(words, _SIMPLE, _written)),
+    )
+
+
+def _written(cue: Any) -> ColumnElement[Any]:
+    return func.to_tsvector(_SIMPLE, cue.text)
+
+
+def _says(words: str, language: ColumnElement[Any], vector: Callable[[Any], Any]) -> ColumnElement[bool]:
+    """Whether a cue's vector fits. A phrase may also begin in one cue and end in the next: the index then finds cues with
+    any of its words, and the words of both are read."""
+    asked = _asked(words, language)
+    fits: ColumnElement[bool] = vector(Cue).op("@@")(asked)
+    if not _PHRASE.fullmatch(words):
+        return fits
+    any_word = cast(func.regexp_replace(cast(asked, Text), "<(-|[0-9]+)>", "|", "g"), TSQUERY)
+    behind = aliased(Cue)
+    goes_on = exists().where(
+        behind.version_id == Cue.version_id,
+        behind.position == Cue.position + 1,
+        vector(behind).op("@@")(any_word),
+        ~vector(behind).op("@@")(asked),
+        func.to_tsvector(language, func.concat_ws(" ", Cue.text, behind.text)).op("@@")(asked),
+    )
+    return or_(fits, and_(vector(Cue).op("@@")(any_word), goes_on.correlate_except(behind)))
+
+
+def _said_rank(words: str) -> ColumnElement[float]:
+    return case(
+        (_in_english(), func.ts_rank(Cue.search, _asked(words))),
+        else_=func.ts_rank(_written(Cue), _asked(words, _SIMPLE)),
+    )
 
 
 def _case_search() -> ColumnElement[Any]:
     return func.to_tsvector(_ENGLISH, Case.title)
 
 
-def said(*columns: Any) -> Select[Any]:
-    """The cues that are current: of each track's current version."""
+def said(shown: Shown, *columns: Any) -> Select[Any]:
+    """The cues that the asker gets to see: of the version of each track that is shown to them."""
     return (
         select(*columns)
         .select_from(Cue)
         .join(CaptionVersion, CaptionVersion.id == Cue.version_id)
-        .join(
-            CaptionTrack,
-            and_(CaptionTrack.id == CaptionVersion.track_id, CaptionTrack.current_version == CaptionVersion.number),
-        )
+        .join(CaptionTrack, caption_showing.version_is(shown))
     )
 
 
-def matches(words: str) -> ColumnElement[bool]:
+def matches(words: str, shown: Shown) -> ColumnElement[bool]:
     """Recordings that say the words in their title or description, in their case's title, or aloud."""
     asked = _asked(words)
     in_case = select(Case.id).where(_case_search().op("@@")(asked))
-    aloud = said(CaptionTrack.recording_id).where(Cue.search.op("@@")(asked))
+    aloud = said(shown, CaptionTrack.recording_id).where(_is_said(words))
     return or_(
         Recording.title_search.op("@@")(asked), Recording.case_id.in_(in_case), Recording.id.in_(aloud)
     )  # fmt: skip
 
 
-def rank(words: str) -> ColumnElement[float]:
+def rank(words: str, shown: Shown) -> ColumnElement[float]:
     """How well a recording matches: title (2 to 3) before case (1 to 2) before speech (0 to 1)."""
     asked = _asked(words)
     of_case = select(_case_search()).where(Case.id == Recording.case_id).correlate(Recording).scalar_subquery()
     aloud = (
-        said(func.max(func.ts_rank(Cue.search, asked)))
-        .where(CaptionTrack.recording_id == Recording.id, Cue.search.op("@@")(asked))
+        said(shown, func.max(_said_rank(words)))
+        .where(CaptionTrack.recording_id == Recording.id, _is_said(words))
         .correlate(Recording)
         .scalar_subquery()
     )
@@ -147,12 +206,13 @@ def _around(hits: Any, asked: ColumnElement[Any]) -> tuple[Select[Any], ColumnEl
     return query, _headline(words, asked, "HighlightAll=true")
 
 
-def spoken(session: Session, recordings: Sequence[Recording], words: str) -> dict[uuid.UUID, list[Hit]]:
+def spoken(session: Session, recordings: Sequence[Recording], words: str, shown: Shown) -> dict[uuid.UUID, list[Hit]]:
     """Where the words are said in these recordings, which the actor may view: at most three places each, one query."""
     asked = _asked(words)
-    rank = func.ts_rank(Cue.search, asked)
+    rank = _said_rank(words)
     best = (
         said(
+            shown,
             CaptionTrack.recording_id,
             Cue.version_id,
             Cue.position,
@@ -161,7 +221,7 @@ def spoken(session: Session, recordings: Sequence[Recording], words: str) -> dic
             .over(partition_by=CaptionTrack.recording_id, order_by=(rank.desc(), Cue.start_ms, Cue.version_id))
             .label("place"),
         )
-        .where(CaptionTrack.recording_id.in_([recording.id for recording in recordings]), Cue.search.op("@@")(asked))
+        .where(CaptionTrack.recording_id.in_([recording.id for recording in recordings]), _is_said(words))
         .subquery()
     )
     query, marked = _around(best, asked)
@@ -182,7 +242,7 @@ Cursor = tuple[int, float, str, str, int]
 
 
 def hits(
-    session: Session, actor: Actor, words: str, *, after: Cursor | None = None, size: int = 25
+    session: Session, actor: Actor, words: str, shown: Shown, *, after: Cursor | None = None, size: int = 25
 ) -> tuple[list[Hit], Cursor | None]:
     """Places that fit the words, in all recordings that the actor may view: titles first, then speech, the better match
     first. One query. Gives the places, and the cursor of the next page or None."""
@@ -208,8 +268,9 @@ def hits(
         )
     )
     aloud = said(
+        shown,
         literal(1),
-        -cast(func.ts_rank(Cue.search, asked), Float(53)),
+        -cast(_said_rank(words), Float(53)),
         Recording.id,
         Cue.position,
         Cue.start_ms,
@@ -217,7 +278,7 @@ def hits(
         Recording.title,
         literal(""),
     ).join(Recording, Recording.id == CaptionTrack.recording_id)
-    both = in_title.union_all(aloud.where(mine, Cue.search.op("@@")(asked))).subquery()
+    both = in_title.union_all(aloud.where(mine, _is_said(words))).subquery()
     key = (both.c.part, both.c.rank, both.c.recording_id, both.c.version_id, both.c.position)
     edge = (
         true()

@@ -6,17 +6,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.db.recordings import Artefact, ArtefactKind
+from app.db.recordings import Artefact, Recording
 from app.db.runs import Run, RunState, StageRun, StageState
-from app.domain import runs
+from app.domain import replacing, runs
+from app.domain.replacing import Made
 from app.pipeline import ledger
 from app.pipeline.workflows import WORKFLOWS
 
@@ -26,19 +25,6 @@ LONGEST_PAUSE_SECONDS = 60
 _SWEEPER_LOCK = 713706
 
 Word = Literal["go", "cancel", "superseded"]
-
-
-@dataclass(frozen=True)
-class Made:
-    """An object that a stage has stored and that stays: it becomes an artefact when the stage is finished."""
-
-    kind: ArtefactKind
-    name: str
-    key: str
-    media_type: str
-    size: int
-    sha256: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 def begin(session: Session, stage_run_id: uuid.UUID, worker: str) -> int | None:
@@ -51,12 +37,50 @@ def begin(session: Session, stage_run_id: uuid.UUID, worker: str) -> int | None:
     if row.state != StageState.QUEUED or run.state != RunState.RUNNING:
         return None
     row.attempt += 1
-    row.state, row.worker, row.progress, row.error = StageState.RUNNING, worker, 0.0, ""
+    row.state, row.worker, row.progress, row.error, row.waits_for = StageState.RUNNING, worker, 0.0, "", ""
     row.started_at, row.finished_at = clock.now(), None
     session.flush()
     # the database's clock: those of the machines may differ by more than the time after which a worker counts as lost
     session.execute(update(StageRun).where(StageRun.id == row.id).values(heartbeat_at=func.clock_timestamp()))
     return row.attempt
+
+
+def postpone(session: Session, stage_run_id: uuid.UUID, sentence: str, *, after_seconds: int) -> None:
+    """Leave a queued stage for later because this machine has no room for it: any worker may come by again, this one or
+    another. It was not begun, so it uses up neither retries nor attempts."""
+    query = select(StageRun).where(StageRun.id == stage_run_id, StageRun.state == StageState.QUEUED)
+    # its row alone is locked: a long recording may have a hundred chunks that all wait
+    row = session.scalar(query.with_for_update().execution_options(populate_existing=True))
+    run = session.get(Run, row.run_id) if row is not None else None
+    if row is None or run is None or run.state != RunState.RUNNING:
+        return
+    row.waits_for = sentence
+    session.flush()
+    if session.execute(_HAS_JOB, {"task": runs.TASK, "id": str(row.id)}).first() is None:
+        runs.wake(session, run, row, after_seconds=after_seconds)
+
+
+_HAS_JOB = text("""
+    SELECT 1 FROM procrastinate_jobs
+    WHERE status = 'todo' AND task_name = :task AND args ->> 'stage_run_id' = :id LIMIT 1
+""")
+
+
+def put_back(session: Session, stage_run_id: uuid.UUID, attempt: int, sentence: str, *, after_seconds: int) -> bool:
+    """End an attempt that found no room before it did any work, as if it had not been begun. False when it came too
+    late."""
+    found = _held(session, stage_run_id, attempt)
+    if found is None:
+        return False
+    run, stages, row = found
+    if run.state == RunState.RUNNING:
+        row.state, row.waits_for = StageState.QUEUED, sentence
+        row.outputs = {**row.outputs, "attempts_before": row.outputs.get("attempts_before", 0) + 1}
+        runs.wake(session, run, row, after_seconds=after_seconds)
+    else:
+        row.state, row.finished_at = StageState.CANCELLED, clock.now()
+    runs.advance(session, run, stages)
+    return True
 
 
 def charge(session: Session, stage_run_id: uuid.UUID, cpu_seconds: float) -> None:
@@ -103,7 +127,8 @@ def finish(
     plan: Mapping[str, Any] | None = None,
     apply: Callable[[Session], None] | None = None,
 ) -> bool:
-    """End a stage well: its artefacts, its outputs and the jobs of what comes next, all in this transaction.
+    """End a stage well: its artefacts, its outputs and the jobs of what comes next, all in this transaction. In a run that
+    replaces what is there, the artefacts wait for the run's end.
 
     Args:
         outputs: what later stages of the run read; JSON.
@@ -117,19 +142,36 @@ def finish(
     if found is None:
         return False
     run, stages, row = found
-    for made in artefacts:
-        _keep(session, run.recording_id, made)
+    if not run.replaces:
+        for made in artefacts:
+            replacing.keep(session, run.recording_id, made)
     row.state, row.progress, row.finished_at = StageState.SUCCEEDED, 1.0, clock.now()
     row.outputs = {**outputs, "kept": [made.key for made in artefacts]}
+    if run.replaces:
+        row.outputs[replacing.STAGED] = [made.to_json() for made in artefacts]
     if plan is not None:
         run.plan = dict(plan)
         stages = _expand(session, run)
     if apply is not None:
-        apply(session)
+        _apply(session, run, row, apply)
     session.flush()
     runs.note_watchable(session, run, stages)
     runs.advance(session, run, stages)
     return True
+
+
+def _apply(session: Session, run: Run, row: StageRun, apply: Callable[[Session], None]) -> None:
+    """Make the further changes of an end. What players go by stays as it is until the run has replaced the rest."""
+    if not run.replaces:
+        apply(session)
+        return
+    recording = session.get_one(Recording, run.recording_id)
+    before = {column: getattr(recording, column) for column in replacing.COLUMNS}
+    apply(session)
+    shown = {name: getattr(recording, name) for name, value in before.items() if getattr(recording, name) != value}
+    for name in shown:
+        setattr(recording, name, before[name])
+    row.outputs = {**row.outputs, replacing.SHOWN: shown}
 
 
 def skip(session: Session, stage_run_id: uuid.UUID, attempt: int, sentence: str, why: str = "") -> bool:
@@ -235,7 +277,7 @@ def recover(session: Session, stalled_seconds: float) -> int:
     """
     if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _SWEEPER_LOCK}):
         return 0
-    session.execute(_RETRY_STALLED_JOBS, {"seconds": stalled_seconds})
+    session.execute(_RETRY_STALLED_JOBS, {"seconds": stalled_seconds, "task": runs.TASK})
     lost = session.execute(_LOST_STAGES, {"seconds": stalled_seconds}).all()
     for run_id in sorted({run_id for _, run_id in lost}):
         run = runs.locked(session, run_id)
@@ -255,7 +297,17 @@ _RETRY_STALLED_JOBS = text("""
     SELECT procrastinate_retry_job_v2(job.id, now(), NULL, NULL, NULL)
     FROM (
         SELECT j.id FROM procrastinate_jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
-        WHERE j.status = 'doing' AND (w.id IS NULL OR w.last_heartbeat < now() - make_interval(secs => :seconds))
+        WHERE j.status = 'doing' AND (
+            w.id IS NULL OR w.last_heartbeat < now() - make_interval(secs => :seconds)
+            -- its worker lives but has lost it: the database restarted just when the job's end was to be written
+            OR j.task_name = :task AND NOT EXISTS (
+                SELECT 1 FROM stage_runs s WHERE s.id::text = j.args ->> 'stage_run_id' AND (
+                    s.state = 'running' OR s.heartbeat_at > clock_timestamp() - make_interval(secs => :seconds))
+            ) AND NOT EXISTS (
+                SELECT 1 FROM procrastinate_events e
+                WHERE e.job_id = j.id AND e.type = 'started' AND e.at > now() - make_interval(secs => :seconds)
+            )
+        )
         FOR UPDATE OF j SKIP LOCKED
     ) AS job
 """)
@@ -306,31 +358,13 @@ def _held(session: Session, stage_run_id: uuid.UUID, attempt: int) -> tuple[Run,
     return found
 
 
-def _keep(session: Session, recording_id: uuid.UUID, made: Made) -> None:
-    """Make an artefact of a stored object; it replaces the one of the same kind and name."""
-    values = {
-        "key": made.key,
-        "media_type": made.media_type,
-        "size": made.size,
-        "sha256": made.sha256,
-        "detail": dict(made.detail),
-        "created_at": clock.now(),
-    }
-    identity = {"recording_id": recording_id, "kind": made.kind, "name": made.name}
-    session.execute(
-        insert(Artefact)
-        .values(id=uuid.uuid4(), **identity, **values)
-        .on_conflict_do_update(index_elements=list(identity), set_=values)
-    )
-
-
 def _expand(session: Session, run: Run) -> list[StageRun]:
     """Add the rows of chunks now that the plan is known, and take over results that an earlier run has left."""
     workflow = WORKFLOWS[run.workflow]
     known = run.plan["facts"]
     prints = ledger.fingerprints(workflow, known)
     done = _kept_results(session, run)
-    have = ledger.reuse(workflow, prints, done)
+    have = ledger.reuse(workflow, prints, done, known)
     stages = runs.locked_stages(session, run)
     there = {(row.stage, row.chunk) for row in stages}
     places = [p for p in ledger.rows(workflow, known) if p not in there and p[0] not in have.needless]
@@ -343,7 +377,9 @@ def _expand(session: Session, run: Run) -> list[StageRun]:
             and row.stage in have.reused
             and ledger.wanted(workflow.stage(row.stage), known)
         ):
-            row.state, row.progress, row.outputs = StageState.SUCCEEDED, 1.0, done[prints[row.stage]]
+            row.state, row.progress = StageState.SUCCEEDED, 1.0
+            taken_over = done[prints[row.stage]]
+            row.outputs = {k: v for k, v in taken_over.items() if k not in (replacing.STAGED, replacing.SHOWN)}
         elif row.state == StageState.WAITING and row.stage in have.needless:
             row.state = StageState.SKIPPED
     runs.add_rows(session, run, places)

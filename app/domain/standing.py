@@ -6,13 +6,14 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from app.db.captions import CaptionTrack, CaptionVersion, Cue
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState
 from app.db.runs import Run, StageState
-from app.domain import runs
+from app.domain import caption_showing, growing, playback, runs
+from app.domain.caption_showing import Shown
 from app.media import playlists
 from app.media.fmp4 import Index
 
@@ -59,16 +60,29 @@ class Standing:
     renditions: list[Rendition]
     captions: list[Captions]
     kinds: frozenset[ArtefactKind]
+    sounds: list[str]
+    heard_only: bool = False
+    growing_seconds: float | None = None
+
+    @property
+    def plays(self) -> bool:
+        """Whether there is anything that a player can be given."""
+        heard = self.heard_only and ArtefactKind.AUDIO in self.kinds
+        return bool(self.renditions or self.growing_seconds) or heard
 
 
-def of(session: Session, recording_id: uuid.UUID) -> Standing:
-    """What there is of a recording: two queries."""
+def of(session: Session, recording_id: uuid.UUID, shown: Shown) -> Standing:
+    """What there is of a recording: a few queries."""
+    recording = session.get_one(Recording, recording_id)
     rows = session.scalars(select(Artefact).where(Artefact.recording_id == recording_id)).all()
     renditions = [_rendition(row) for row in rows if row.kind is ArtefactKind.RENDITION]
     return Standing(
         sorted(renditions, key=lambda r: (r.height, r.name)),
-        captions_of(session, recording_id),
+        captions_of(session, recording_id, shown),
         frozenset(row.kind for row in rows),
+        playback.sound_labels(rows),
+        playback.is_heard_only(recording),
+        growing.seconds(session, recording_id) if recording.state is RecordingState.PROCESSING else None,
     )
 
 
@@ -78,22 +92,20 @@ def _rendition(row: Artefact) -> Rendition:
     return Rendition(row.name, index.width, index.height, peak, row.size)
 
 
-def captions_of(session: Session, recording_id: uuid.UUID) -> list[Captions]:
-    """The caption tracks that have a version: one query."""
+def captions_of(session: Session, recording_id: uuid.UUID, shown: Shown) -> list[Captions]:
+    """The caption tracks that are shown: one query."""
     query = (
-        select(CaptionTrack.language, CaptionTrack.reviewed_at, func.count(Cue.position))
-        .join(
-            CaptionVersion,
-            and_(CaptionVersion.track_id == CaptionTrack.id, CaptionVersion.number == CaptionTrack.current_version),
-        )
+        select(CaptionTrack.language, CaptionTrack.published_version, func.count(Cue.position))
+        .select_from(CaptionTrack)
+        .join(CaptionVersion, caption_showing.version_is(shown))
         .outerjoin(Cue, Cue.version_id == CaptionVersion.id)
         .where(CaptionTrack.recording_id == recording_id)
         .group_by(CaptionTrack.id)
         .order_by(CaptionTrack.language)
     )
     return [
-        Captions(language, "reviewed" if reviewed_at is not None else "automatic", count)
-        for language, reviewed_at, count in session.execute(query)
+        Captions(language, "reviewed" if published is not None else "automatic", count)
+        for language, published, count in session.execute(query)
     ]
 
 

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from app import clock
 from app.access import Action, Actor, policy
-from app.captions import languages
+from app.captions import spoken
 from app.db.cases import Case
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState, Upload, UploadPart, UploadState
 from app.db.vocabulary import Term
@@ -172,7 +172,7 @@ def _new_recording(session: Session, actor: Actor, case: Case, details: Details,
         title=title,
         description=details.description.strip(),
         recorded_on=details.recorded_on,
-        spoken_language=languages.checked(details.language),
+        spoken_language=spoken.checked(details.language),
         state=RecordingState.UPLOADING,
         owner_id=actor.person_id,
         terms=list(details.themes) if details.themes else recordings.themes_from_case(case),

@@ -23,7 +23,8 @@ from app.db.recordings import (
     RecordingState,
     WatchPosition,
 )
-from app.domain import audit
+from app.domain import audit, caption_showing
+from app.domain.caption_showing import Shown
 from app.domain.days import today
 
 #: Version of the notice on real cases. A new one is to be read by everybody again.
@@ -37,7 +38,7 @@ REVIEW_AHEAD = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Captions:
-    """The current version of one track. `checked` means that a person has reviewed it."""
+    """The version of one track that somebody gets to see. `checked` means that a person has reviewed it."""
 
     language: str
     checked: bool
@@ -58,21 +59,20 @@ def to_watch(session: Session, recording_id: uuid.UUID) -> Recording:
     ).one()
 
 
-def captions(session: Session, recording_id: uuid.UUID) -> list[Captions]:
-    """The tracks of a recording with the cues of their current version, English first: two queries."""
+def captions(session: Session, recording_id: uuid.UUID, shown: Shown) -> list[Captions]:
+    """The tracks of a recording that are shown, with their cues, what is spoken before translations: two queries."""
     tracks = session.execute(
         select(CaptionTrack, CaptionVersion.id)
-        .join(
-            CaptionVersion,
-            and_(CaptionVersion.track_id == CaptionTrack.id, CaptionVersion.number == CaptionTrack.current_version),
-        )
+        .join(CaptionVersion, caption_showing.version_is(shown))
         .where(CaptionTrack.recording_id == recording_id)
-        .order_by(CaptionTrack.language != "en", CaptionTrack.language)
+        .order_by(CaptionTrack.kind, CaptionTrack.language != "en", CaptionTrack.language)
     ).all()
     cues: dict[uuid.UUID, list[Cue]] = {version_id: [] for _, version_id in tracks}
     for cue in session.scalars(select(Cue).where(Cue.version_id.in_(cues)).order_by(Cue.version_id, Cue.position)):
         cues[cue.version_id].append(cue)
-    return [Captions(track.language, track.reviewed_at is not None, cues[version_id]) for track, version_id in tracks]
+    return [
+        Captions(track.language, track.published_version is not None, cues[version_id]) for track, version_id in tracks
+    ]
 
 
 # -- where people were ---------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Inputs are numbers of inherited file descriptors, outputs are names in the progr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -12,8 +13,11 @@ from typing import Any
 import ffmpeg
 import imageio_ffmpeg
 
-from app.media.ladder import Chunk, Plan
+from app.media.av1 import PRESET as AV1_PRESET
+from app.media.av1 import SUFFIX as AV1_SUFFIX
+from app.media.ladder import Chunk, Plan, Rung
 from app.media.loudness import Correction
+from app.media.peaks import RATE as SHAPE_RATE
 from app.media.probe import DEMUXERS, MAX_PIXELS
 from app.media.stills import Storyboard
 
@@ -49,6 +53,8 @@ def _program(*, threads: int, progress: bool = False, loglevel: str = "error") -
     argv = [ffmpeg_path(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", loglevel]
     # Pinned, because by default there is one a processor: results would depend on the machine.
     argv += ["-filter_complex_threads", str(threads)]
+    # By default a source of which more than two thirds are damaged fails at its very end, when all is made.
+    argv += ["-max_error_rate", "1"]
     if progress:
         argv += ["-progress", "pipe:1", "-stats_period", "0.5"]
     return argv
@@ -123,15 +129,7 @@ def chunk(fd: int, plan: Plan, part: Chunk) -> list[str]:
             shown.output(
                 rung_file(rung.name),
                 format="mp4",
-                vcodec="libx264",
-                preset="veryfast",
-                crf=rung.crf,
-                maxrate=f"{rung.maxrate}k",
-                bufsize=f"{2 * rung.maxrate}k",
-                g=plan.gop,
-                keyint_min=plan.gop,
-                sc_threshold=0,  # keyframes only where the plan puts them, in all rungs alike
-                threads=plan.threads,  # pinned: the output depends on it, and a redone chunk must be the same
+                **(_av1(plan, rung) if rung.name.endswith(AV1_SUFFIX) else _h264(plan, rung)),
                 fps_mode="passthrough",  # the fps filter has set the times; nothing may add or drop frames after it
                 output_ts_offset=_seconds(start),
                 movflags=_VIDEO_FRAGMENTS,
@@ -140,6 +138,33 @@ def chunk(fd: int, plan: Plan, part: Chunk) -> list[str]:
             )
         )
     return _compile(*outputs, program=_program(threads=plan.threads, progress=True))
+
+
+def _h264(plan: Plan, rung: Rung) -> dict[str, Any]:
+    return {
+        "vcodec": "libx264",
+        "preset": "veryfast",
+        "crf": rung.crf,
+        "maxrate": f"{rung.maxrate}k",
+        "bufsize": f"{2 * rung.maxrate}k",
+        "g": plan.gop,
+        "keyint_min": plan.gop,
+        "sc_threshold": 0,  # keyframes only where the plan puts them, in all rungs alike
+        "threads": plan.threads,  # pinned: the output depends on it, and a redone chunk must be the same
+    }
+
+
+def _av1(plan: Plan, rung: Rung) -> dict[str, Any]:
+    return {
+        "vcodec": "libsvtav1",
+        "preset": AV1_PRESET,
+        "crf": rung.crf,
+        "maxrate": f"{rung.maxrate}k",
+        "bufsize": f"{2 * rung.maxrate}k",
+        "g": plan.gop,
+        # scd: keyframes only where the plan puts them; irefresh-type: groups of pictures that stand alone; lp: pinned
+        "svtav1-params": f"scd=0:irefresh-type=2:lp={plan.threads}",
+    }
 
 
 def _standard_colours(picture: Any, hdr: str | None) -> Any:
@@ -166,18 +191,20 @@ def copy_top(fd: int, plan: Plan) -> list[str]:
     return _compile(output, program=_program(threads=1, progress=True))
 
 
-def measure_sound(fd: int, plan: Plan) -> list[str]:
-    """Integrated loudness (EBU R 128) and the level of each side, written to the log at the end."""
-    sound = _sound_input(fd, plan)
+def measure_sound(fd: int, plan: Plan, seconds: float | None = None) -> list[str]:
+    """Integrated loudness (EBU R 128) and the level of each side, written to the log at the end; of the first `seconds`
+    only, where they are given."""
+    sound = _sound_input(fd, plan, seconds)
     sound = sound.filter("aformat", channel_layouts="stereo")
     sound = sound.filter("ebur128", framelog="quiet")
     sound = sound.filter("astats", measure_perchannel="RMS_level", measure_overall="none")
     return _compile(sound.output("-", format="null"), program=_program(threads=1, loglevel="info"))
 
 
-def encode_sound(fd: int, plan: Plan, correction: Correction, name: str) -> list[str]:
-    """AAC in fragmented MP4, at its second: silence before sound that starts late, no delay from the encoder."""
-    sound = _sound_input(fd, plan)
+def encode_sound(fd: int, plan: Plan, correction: Correction, name: str, seconds: float | None = None) -> list[str]:
+    """AAC in fragmented MP4, at its second: silence before sound that starts late, no delay from the encoder; the first
+    `seconds` only, where they are given."""
+    sound = _sound_input(fd, plan, seconds)
     # first_pts: begin at time 0 with silence; async: fill the holes of a call that dropped out, so nothing moves.
     sound = sound.filter("aresample", SAMPLE_RATE, first_pts=0, **{"async": 1})
     sound = sound.filter("aformat", channel_layouts="stereo")
@@ -205,10 +232,21 @@ def encode_sound(fd: int, plan: Plan, correction: Correction, name: str) -> list
     return _compile(output, program=_program(threads=1, progress=True))
 
 
-def _sound_input(fd: int, plan: Plan) -> Any:
+def _sound_input(fd: int, plan: Plan, seconds: float | None) -> Any:
     if plan.sound is None:
         raise ValueError("the plan has no sound")
-    return _input(fd, plan.demuxer, threads=1)[str(plan.sound.index)]
+    options = {} if seconds is None else {"t": f"{seconds:.3f}"}
+    return _input(fd, plan.demuxer, threads=1, **options)[str(plan.sound.index)]
+
+
+def waves(fd: int, name: str) -> list[str]:
+    """A picture of the sound, as JPEG: what stands for a recording that has no picture."""
+    sound = _input(fd, "mov", threads=1).audio.filter("aformat", channel_layouts="mono")
+    # NHS blue on the page's grey; a square root, so that quiet speech shows too
+    sound = sound.filter("showwavespic", s="1280x720", colors="0x005eb8", scale="sqrt")
+    ground = ffmpeg.input("color=c=0xf0f4f5:s=1280x720", f="lavfi")
+    picture = ffmpeg.overlay(ground.video, sound, format="auto")
+    return _compile(_jpeg(picture, name, quality=4), program=_program(threads=1))
 
 
 def pcm(fd: int, name: str) -> list[str]:
@@ -218,10 +256,37 @@ def pcm(fd: int, name: str) -> list[str]:
     return _compile(output, program=_program(threads=1))
 
 
-def poster(fd: int, plan: Plan, name: str) -> list[str]:
-    """One representative keyframe from the first part of a rendition, as JPEG."""
-    picture = _keyframes(fd, ss=_seconds(Fraction(plan.total_frames, 20) / plan.fps))
-    picture = picture.filter("thumbnail", n=8)  # of 8 keyframes the most usual one: seldom a black or blurred one
+def peaks(fd: int, name: str) -> list[str]:
+    """Few samples of eight bits, mono, made from the audio rendition, from which the shape of the sound is drawn."""
+    sound = _input(fd, "mov", threads=1).audio
+    output = sound.output(name, format="s8", acodec="pcm_s8", ac=1, ar=SHAPE_RATE, **_CLEAN)
+    return _compile(output, program=_program(threads=1))
+
+
+def measure_keyframes(fd: int, every_seconds: float) -> list[str]:
+    """Light and sharpness of a rendition's keyframes, at most one in so many seconds, written to standard output."""
+    picture = _keyframes(fd)
+    picture = picture.filter("select", f"isnan(prev_selected_t)+gte(t-prev_selected_t,{every_seconds:.3f})")
+    picture = picture.filter("signalstats").filter("blurdetect").filter("metadata", mode="print", file="-")
+    return _compile(picture.output("-", format="null"), program=_program(threads=1))
+
+
+def stills(fds: Sequence[int], wanted: Sequence[tuple[float, str, int | None]]) -> list[str]:
+    """The keyframe at or before each second of a rendition, as JPEG: (second, name of the file, greatest width or None).
+    Each needs a descriptor of its own."""
+    outputs = []
+    for fd, (second, name, width) in zip(fds, wanted, strict=True):
+        # A little later, so that rounding does not lead to the keyframe before; and none is thrown away for being early.
+        picture = _keyframes(fd, ss=f"{second + 0.01:.6f}", noaccurate_seek=None)
+        if width is not None:
+            picture = picture.filter("scale", f"min({width},iw)", -2)
+        outputs.append(_jpeg(picture, name, quality=3 if width is None else 5))
+    return _compile(*outputs, program=_program(threads=1))
+
+
+def still_at(fd: int, second: float, name: str) -> list[str]:
+    """The frame that stands at a second of a rendition, as JPEG."""
+    picture = _input(fd, "mov", threads=1, ss=f"{second:.6f}").video
     return _compile(_jpeg(picture, name, quality=3), program=_program(threads=1))
 
 
@@ -246,9 +311,9 @@ def _jpeg(picture: Any, name: str, *, quality: int) -> Any:
     return picture.output(name, format="image2", vcodec="mjpeg", update=1, **{"frames:v": 1, "q:v": quality}, **_CLEAN)
 
 
-def mux_mp4(video_fd: int, audio_fd: int | None, name: str) -> list[str]:
+def mux_mp4(video_fd: int | None, audio_fd: int | None, name: str) -> list[str]:
     """One ordinary MP4 by stream copy, its index first so that it plays while it loads."""
-    streams = [_input(video_fd, "mov", threads=1).video]
+    streams = [] if video_fd is None else [_input(video_fd, "mov", threads=1).video]
     if audio_fd is not None:
         streams.append(_input(audio_fd, "mov", threads=1).audio)
     output = ffmpeg.output(*streams, name, format="mp4", c="copy", movflags="+faststart", **_CLEAN)

@@ -267,9 +267,12 @@ def _track(moov: _Body) -> _Track:
     if handler == b"vide" and kind in (b"avc1", b"avc3"):
         width, height = entry.unpack("HH", 24)
         return _Track("video", _avc_codec(kind, entry), width, height, timescale, *defaults)
+    if handler == b"vide" and kind == b"av01":
+        width, height = entry.unpack("HH", 24)
+        return _Track("video", _av1_codec(entry), width, height, timescale, *defaults)
     if handler == b"soun" and kind == b"mp4a":
         return _Track("audio", _aac_codec(entry), 0, 0, timescale, *defaults)
-    raise ValueError("neither H.264 nor AAC")
+    raise ValueError("neither H.264, AV1 nor AAC")
 
 
 def _avc_codec(kind: bytes, entry: _Body) -> str:
@@ -278,6 +281,18 @@ def _avc_codec(kind: bytes, entry: _Body) -> str:
         if name == b"avcC":
             return f"{kind.decode('ascii')}.{body.bytes_at(1, 3).hex()}"
     raise ValueError("no avcC box")
+
+
+def _av1_codec(entry: _Body) -> str:
+    """`av01.P.LLT.DD`: profile, level and tier, bit depth (AV1 codec ISO media file format binding, 2.3.3 and 5)."""
+    for name, body in entry.children(78):
+        if name == b"av1C":
+            marker, level, coding = body.unpack("BBB", 0)
+            if marker != 0x81:
+                raise ValueError("an unknown version of av1C")
+            depth = 12 if coding & 0x20 else 10 if coding & 0x40 else 8
+            return f"av01.{level >> 5}.{level & 0x1F:02d}{'H' if coding & 0x80 else 'M'}.{depth:02d}"
+    raise ValueError("no av1C box")
 
 
 def _aac_codec(entry: _Body) -> str:

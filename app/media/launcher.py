@@ -33,6 +33,10 @@ _FS_OF_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1}
 _FS_SINCE_ABI_3 = (1 << 15) - 1  # refer (2) and truncate (3)
 _FS_ON_FILES = _FS_EXECUTE | _FS_WRITE | _FS_READ | (1 << 14)
 
+# ioprio_set(2) has no wrapper in libc. Classes: best effort 2, idle 3; 7 is the last place within a class.
+_SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
+_IOPRIO = {"low": 2 << 13 | 7, "idle": 3 << 13}
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -97,6 +101,19 @@ def _limit(limits: dict[str, int]) -> None:
         resource.setrlimit(kind, (value, above))
 
 
+def _parent_of(pid: int) -> int:
+    """The parent of a process. Bubblewrap stands between us and the worker: it dies with the worker from the moment at
+    which it has begun, and we with it; before that, it has got another parent."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _stand_back(disk: str) -> None:
+    """Let others have the disk first. What the kernel or the kind of machine cannot do is left."""
+    number = _SYS_IOPRIO_SET.get(os.uname().machine)
+    if disk in _IOPRIO and number is not None:
+        _libc.syscall(number, 1, 0, _IOPRIO[disk])
+
+
 def main(arguments: list[str]) -> None:
     """Confine this process as the JSON in the first argument says, then become the program."""
     config = json.loads(arguments[0])
@@ -104,7 +121,8 @@ def main(arguments: list[str]) -> None:
     if not config["network"]:
         _leave_network()
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != config["parent"]:
+    parent = _parent_of(os.getppid()) if config["wrapped"] else os.getppid()
+    if parent != config["parent"]:
         sys.exit(CANNOT_START)  # the parent died before the signal was set
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if config["readable"] is not None:
@@ -113,7 +131,10 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.nice(config["nice"])
+    _stand_back(config["disk"])
     _limit(config["limits"])
+    if config["wrapped"]:
+        os.unsetenv("PWD")  # bubblewrap's
     os.execv(argv[0], argv)  # noqa: S606  (this is what a launcher is for; no shell is involved)
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from app.media.fmp4 import Fragment, Index
 
-SEGMENT_SECONDS = 4.0  # a segment ends with the first fragment that makes it at least this long
+SEGMENT_SECONDS = 4.0  # a segment ends with the first fragment that makes it at least this long, give or take
+SEGMENT_SLACK = 0.05
 _AUDIO_GROUP = "audio"
 MIME_TYPE = "application/vnd.apple.mpegurl"
 
@@ -39,7 +40,7 @@ def segments(index: Index) -> list[Segment]:
     """The fragments grouped to segments of 4 s or a little more; a short rest joins the last one."""
     groups: list[list[Fragment]] = []
     for fragment in index.fragments:
-        if not groups or sum(item.duration for item in groups[-1]) >= SEGMENT_SECONDS - 0.05:
+        if not groups or sum(item.duration for item in groups[-1]) >= SEGMENT_SECONDS - SEGMENT_SLACK:
             groups.append([])
         groups[-1].append(fragment)
     if len(groups) > 1 and sum(item.duration for item in groups[-1]) < SEGMENT_SECONDS / 4:
@@ -73,18 +74,51 @@ def target_duration(parts: Sequence[Segment]) -> int:
     return max(1, *(math.floor(part.duration + 0.5) for part in parts))
 
 
-def media(index: Index, uri: Callable[[Segment], str]) -> str:
+@dataclass(frozen=True)
+class Piece:
+    """One chunk that has been encoded: its number, and the structure of its own file."""
+
+    number: int
+    index: Index
+
+
+def whole(pieces: Sequence[Piece]) -> Index:
+    """What the pieces will be together, for rates and durations; offsets are those inside each piece."""
+    first = pieces[0].index
+    return replace(first, fragments=tuple(fragment for piece in pieces for fragment in piece.index.fragments))
+
+
+def growing(pieces: Sequence[Piece], uri: Callable[[Piece], str], *, iframes: bool = False) -> str:
+    """The media playlist of a rendition whose chunks are still being encoded: those that there are, from the first on;
+    with `iframes` their key frames only.
+
+    It is an event (RFC 8216, 4.3.3.5): players ask for it again until a playlist with an end takes its place, which has
+    the same segments at the same numbers.
+    """
+    cut, tags = (keyframes, ["#EXT-X-I-FRAMES-ONLY"]) if iframes else (segments, [])
+    parts = [(piece, part) for piece in pieces for part in cut(piece.index)]
+    lines = _head([part for _, part in parts], *tags, kind="EVENT")
+    for place, (piece, part) in enumerate(parts):
+        if place == 0 or parts[place - 1][0] is not piece:
+            # each piece begins with its own copy of the init part; they are alike
+            lines.append(f'#EXT-X-MAP:URI="{_quoted(uri(piece))}",BYTERANGE="{piece.index.init_length}@0"')
+        lines += [f"#EXTINF:{part.duration:.6f},", f"#EXT-X-BYTERANGE:{part.size}@{part.offset}", _line(uri(piece))]
+    return "\n".join([*lines, ""])
+
+
+def media(index: Index, uri: Callable[[Segment], str], *, growing: bool = False) -> str:
     """The media playlist of a rendition. `uri` gives the address of a segment's object; the range says which part.
 
     The byte-range tag stands right before the address, and the map's range is a quoted string, or players fail.
+    `growing`: the picture beside it is not complete yet, so that this has no end either.
     """
     parts = segments(index)
-    lines = _head(parts)
+    lines = _head(parts, kind="EVENT" if growing else "VOD")
     init = Segment(0, index.init_length, 0.0)
     lines.append(f'#EXT-X-MAP:URI="{_quoted(uri(init))}",BYTERANGE="{init.size}@0"')
     for part in parts:
         lines += [f"#EXTINF:{part.duration:.6f},", f"#EXT-X-BYTERANGE:{part.size}@{part.offset}", _line(uri(part))]
-    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
+    return "\n".join([*lines, *([] if growing else ["#EXT-X-ENDLIST"]), ""])
 
 
 def keyframes(index: Index) -> list[Segment]:
@@ -103,29 +137,50 @@ def iframes(index: Index, uri: Callable[[Segment], str]) -> str:
     return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 
+@dataclass(frozen=True)
+class Track:
+    """One track of sound, as the multivariant playlist names it: no two labels of a playlist may be alike. `language` is
+    a BCP 47 tag or empty; `describes` marks sound that tells what is to be seen."""
+
+    name: str
+    index: Index
+    label: str
+    language: str = ""
+    describes: bool = False
+
+
 def multivariant(
     variants: Sequence[Variant],
-    audio: Index | None,
+    tracks: Sequence[Track],
     *,
     media_uri: Callable[[str], str],
     iframes_uri: Callable[[str], str],
-    audio_uri: Callable[[], str],
-    language: str = "",
+    audio_uri: Callable[[str], str],
 ) -> str:
-    """The playlist of playlists. Names are those of the variants; the first one is what a player starts with.
+    """The playlist of playlists. Names are those of variants and tracks; the first of each is what a player starts with.
+    Without variants, the sound is all there is.
 
     `BANDWIDTH` is measured, and holds the sound's peak too, because it is fetched beside the picture.
     """
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
     sound_peak, sound_average, sound_codec, group = 0, 0, "", ""
-    if audio is not None:
-        sound_peak, sound_average = rates(segments(audio))
-        sound_codec, group = f",{audio.codecs}", f',AUDIO="{_AUDIO_GROUP}"'
-        spoken = f',LANGUAGE="{_quoted(language)}"' if language else ""
+    for place, track in enumerate(tracks):
+        peak, average = rates(segments(track.index))
+        sound_peak, sound_average = max(sound_peak, peak), max(sound_average, average)
+        sound_codec, group = f",{track.index.codecs}", f',AUDIO="{_AUDIO_GROUP}"'
+        spoken = f',LANGUAGE="{_quoted(track.language)}"' if track.language else ""
+        describes = ',CHARACTERISTICS="public.accessibility.describes-video"' if track.describes else ""
+        chosen = "DEFAULT=YES,AUTOSELECT=YES" if place == 0 else "DEFAULT=NO,AUTOSELECT=YES"
         lines.append(
-            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{_AUDIO_GROUP}",NAME="Sound"{spoken},DEFAULT=YES,AUTOSELECT=YES,'
-            f'CHANNELS="2",URI="{_quoted(audio_uri())}"'
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{_AUDIO_GROUP}",NAME="{_quoted(track.label)}"{spoken},{chosen}{describes},'
+            f'CHANNELS="2",URI="{_quoted(audio_uri(track.name))}"'
         )
+    if not variants and tracks:
+        first = tracks[0]
+        lines += [
+            f'#EXT-X-STREAM-INF:BANDWIDTH={sound_peak},AVERAGE-BANDWIDTH={sound_average},CODECS="{first.index.codecs}"{group}',
+            _line(audio_uri(first.name)),
+        ]
     for variant in variants:
         peak, average = rates(segments(variant.index))
         lines += [
@@ -144,13 +199,13 @@ def multivariant(
     return "\n".join([*lines, ""])
 
 
-def _head(parts: Sequence[Segment], *tags: str) -> list[str]:
+def _head(parts: Sequence[Segment], *tags: str, kind: str = "VOD") -> list[str]:
     return [
         "#EXTM3U",
         "#EXT-X-VERSION:7",
         f"#EXT-X-TARGETDURATION:{target_duration(parts)}",
         "#EXT-X-MEDIA-SEQUENCE:0",
-        "#EXT-X-PLAYLIST-TYPE:VOD",
+        f"#EXT-X-PLAYLIST-TYPE:{kind}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
         *tags,
     ]

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from array import array
+from collections.abc import Iterator
 from typing import Any
 
 import av
@@ -22,6 +23,7 @@ from av.video.stream import VideoStream
 
 FIRST_FRAMES = 12  # enough for a soft telecine pattern (5 frames) to show itself
 PACKETS_TO_FIRST_FRAME = 300
+SAMPLE_RATES = (4_000, 768_000)  # outside of it a header is broken, and a resampler would work for hours
 RATE_WINDOW_SECONDS = 4  # a segment's length, roughly
 SEEK_POINTS = (0.25, 0.5, 0.9)
 
@@ -52,10 +54,10 @@ def _seconds(value: int | None, unit: Any) -> float:
 
 
 class _Walk:
-    """One pass over all packets of the chosen video stream and of the sound."""
+    """One pass over all packets of the chosen video stream, where there is one, and of the sound."""
 
-    def __init__(self, video: VideoStream, max_seconds: float) -> None:
-        self.unit = float(video.time_base or 0)
+    def __init__(self, video: VideoStream | None, max_seconds: float) -> None:
+        self.unit = float(video.time_base or 0) if video is not None else 0.0
         self.max_seconds = max_seconds
         self.times: array[float] = array("d")
         self.keys: array[float] = array("d")
@@ -65,14 +67,15 @@ class _Walk:
         self.changes = False
         self.frames: list[VideoFrame] = []
         self.sound: dict[int, list[float]] = {}
+        self.broken = False
 
-    def run(self, container: InputContainer, video: VideoStream, start: float) -> None:
+    def run(self, container: InputContainer, video: VideoStream | None, start: float) -> None:
         tries = 0
-        for packet in container.demux():
+        for packet in self._packets(container):
             if packet.size == 0 or packet.stream is None:
                 continue
             time = packet.pts if packet.pts is not None else packet.dts
-            if packet.stream.index == video.index:
+            if video is not None and packet.stream.index == video.index:
                 if len(self.frames) < FIRST_FRAMES and tries < PACKETS_TO_FIRST_FRAME:
                     tries += 1
                     self._decode(packet)
@@ -83,6 +86,13 @@ class _Walk:
                 end = begin + _seconds(packet.duration, packet.time_base)
                 span = self.sound.setdefault(packet.stream.index, [begin, end])
                 span[0], span[1] = min(span[0], begin), max(span[1], end)
+
+    def _packets(self, container: InputContainer) -> Iterator[Packet[Any]]:
+        """All that can be read: a file that breaks off is taken as far as it goes."""
+        try:
+            yield from container.demux()
+        except av.FFmpegError:
+            self.broken = True
 
     def _decode(self, packet: Packet[Any]) -> None:
         try:
@@ -99,6 +109,8 @@ class _Walk:
             second = int(time)
             self.bytes_in_second[second] = self.bytes_in_second.get(second, 0) + packet.size
         self.last_duration = _seconds(packet.duration, packet.time_base)
+        if packet.has_sidedata("encryption_info"):
+            raise Refusal("encrypted")  # what decodes of it is noise
         if len(self.times) > 1 and packet.has_sidedata("new_extradata"):
             self.changes = True
 
@@ -168,7 +180,9 @@ def inspect(config: dict[str, Any]) -> dict[str, Any]:
             if stream.codec_context is not None and not stream.disposition & av.stream.Disposition.attached_pic
         ]
         if not pictures:
-            raise Refusal("audio-only" if container.streams.audio else "not-a-video")
+            if not container.streams.audio:
+                raise Refusal("not-a-video")
+            return _heard_only(container, config)
         best = container.streams.best("video")
         video = best if best in pictures else pictures[0]
         if video.codec_context.width * video.codec_context.height > config["max_pixels"]:
@@ -181,7 +195,9 @@ def inspect(config: dict[str, Any]) -> dict[str, Any]:
         grid = _grid(walk.times)
         last, first = max(walk.times), min(walk.times)
         duration = last + (grid["median"] or walk.last_duration)
-        if duration > config["max_seconds"]:
+        heard = _sounds(container, walk)
+        sounds = max((sound["end"] for sound in heard), default=0.0)
+        if max(duration, sounds) > config["max_seconds"]:  # the picture would stand for as long as there is sound
             raise Refusal("too-long")
         frame = _middle_frame(config, video.index, start + duration / 2)
         frames = [*walk.frames, *([frame] if frame else [])]
@@ -196,6 +212,8 @@ def inspect(config: dict[str, Any]) -> dict[str, Any]:
             "demuxer": container.format.name.split(",")[0],
             "start": start,
             "duration": duration,
+            "promised": _promised(container, video),
+            "broken": walk.broken,
             "seekable": _seeks_exactly(config, video.index, walk, start, duration),
             "video": {
                 "index": video.index,
@@ -220,21 +238,77 @@ def inspect(config: dict[str, Any]) -> dict[str, Any]:
                 "bit_rate": walk.bytes * 8 / max(duration - first, 0.001),
                 "peak_bit_rate": walk.peak_bit_rate(),
             },
-            "audio": [
-                {
-                    "index": stream.index,
-                    "codec": stream.codec_context.name,
-                    "channels": stream.codec_context.channels,
-                    "sample_rate": stream.codec_context.sample_rate,
-                    "language": stream.language or "",
-                    "default": bool(stream.disposition & av.stream.Disposition.default),
-                    "first": walk.sound[stream.index][0],
-                    "end": walk.sound[stream.index][1],
-                }
-                for stream in container.streams.audio
-                if stream.codec_context is not None and stream.index in walk.sound and stream.codec_context.channels
-            ],
+            "audio": heard,
         }
+
+
+def _heard_only(container: InputContainer, config: dict[str, Any]) -> dict[str, Any]:
+    """Findings for a file that has sound and no picture."""
+    start = (container.start_time or 0) / 1_000_000
+    walk = _Walk(None, config["max_seconds"])
+    walk.run(container, None, start)
+    sounds = _sounds(container, walk)
+    if not sounds:
+        raise Refusal("undecodable")
+    duration = max(sound["end"] for sound in sounds)
+    if duration > config["max_seconds"]:
+        raise Refusal("too-long")
+    if not _decodes(config, sounds[0]["index"]):
+        raise Refusal("undecodable")
+    return {
+        "demuxer": container.format.name.split(",")[0],
+        "start": start,
+        "duration": duration,
+        "promised": _promised(container, container.streams[sounds[0]["index"]]),
+        "broken": walk.broken,
+        "seekable": False,
+        "video": None,
+        "audio": sounds,
+    }
+
+
+def _decodes(config: dict[str, Any], index: int) -> bool:
+    """Whether any of the first packets of a track of sound can be decoded."""
+    with _open(config) as container:
+        packets = container.demux(container.streams[index])
+        for _ in range(PACKETS_TO_FIRST_FRAME):
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return False
+                if packet.decode():
+                    return True
+            except av.FFmpegError:
+                continue  # one bad packet says nothing of the next; a reader that has failed gives no more
+    return False
+
+
+def _promised(container: InputContainer, stream: Any) -> float:
+    """Seconds that the header says; 0 where it says nothing."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return (container.duration or 0) / 1_000_000
+
+
+def _sounds(container: InputContainer, walk: _Walk) -> list[dict[str, Any]]:
+    """The tracks of sound that have at least one packet."""
+    return [
+        {
+            "index": stream.index,
+            "codec": stream.codec_context.name,
+            "channels": stream.codec_context.channels,
+            "sample_rate": stream.codec_context.sample_rate,
+            "language": stream.language or "",
+            "default": bool(stream.disposition & av.stream.Disposition.default),
+            "first": walk.sound[stream.index][0],
+            "end": walk.sound[stream.index][1],
+        }
+        for stream in container.streams.audio
+        if stream.codec_context is not None
+        and stream.index in walk.sound
+        and stream.codec_context.channels
+        and SAMPLE_RATES[0] <= stream.codec_context.sample_rate <= SAMPLE_RATES[1]
+    ]
 
 
 def main() -> None:

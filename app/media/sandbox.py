@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -22,16 +23,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from app.errors import VignetteError
+from app.errors import Misconfigured, VignetteError
+from app.media import bubblewrap
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _TAIL_BYTES = 1 << 20
 _STDERR_TAIL_BYTES = 16 << 10
 _LONGEST_LINE = 1 << 20
 _POLL_SECONDS = 0.1
+_LAST_MOMENT_SECONDS = 2
 _OUT_OF_MEMORY = ("Cannot allocate memory", "MemoryError", "bad_alloc", "std::length_error", "failed to map segment")
 
 _FILE_TOO_LARGE = "File too large"  # EFBIG, from programs that ignore SIGXFSZ
+# At the end of a line that is not indented: those are the tags of the file, in which anything may be written.
+_NO_ROOM = re.compile(r"^\S.*(No space left on device|Disk quota exceeded)\W*$", re.MULTILINE)
+_STOOD_STILL_SECONDS = 5.0
 
 # What a dynamically linked program needs to start and to count its processors. Nothing here is ours or a person's.
 _SYSTEM_READABLE = (
@@ -54,7 +60,6 @@ class Limits:
     memory_bytes: int = 4 << 30
     file_bytes: int = 64 << 30
     open_files: int = 128
-    nice: int = 5
 
     def to_json(self) -> dict[str, Any]:
         """A plain object that `from_json` reads again."""
@@ -64,6 +69,35 @@ class Limits:
     def from_json(cls, value: Mapping[str, Any]) -> Limits:
         """The limits that `to_json` wrote."""
         return replace(cls(), **value)
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How programs of this process stand towards others on the machine. `nice` is added to the process's own niceness;
+    `disk` says when they get the disk: "low" after others, "idle" when nobody else wants it, "normal". `bubblewrap` is
+    "auto", "off" or "required"."""
+
+    nice: int = 10
+    disk: str = "low"
+    bubblewrap: str = "auto"
+
+
+_manners = Manners()
+
+
+def behave(manners: Manners) -> None:
+    """Set the manners of all programs that this process starts from now on. Called once, where a process begins.
+
+    Raises:
+        Misconfigured: bubblewrap is required, and does not work here.
+    """
+    global _manners  # a property of the process, as its own niceness is
+    if manners.bubblewrap == "required" and not bubblewrap.works():
+        raise Misconfigured(
+            "VIGNETTE_BUBBLEWRAP is required, but bwrap is not installed or may not make namespaces here. Install the "
+            "package bubblewrap, or set it to auto."
+        )
+    _manners = manners
 
 
 @dataclass(frozen=True)
@@ -108,6 +142,15 @@ class LimitExceeded(SandboxError):
         words = {"wall": "time", "cpu": "processor time", "memory": "memory", "file": "disk space"}[which]
         super().__init__(f"Processing the video needed more {words} than is allowed.", stderr_tail=stderr_tail)
         self.which = which
+
+
+class NoRoom(SandboxError):
+    """The disk of the scratch folder was full: the machine's fault, and it may pass."""
+
+    code = "no-room"
+
+    def __init__(self, stderr_tail: str = "") -> None:
+        super().__init__("The worker's disk became full. This goes on when there is room.", stderr_tail=stderr_tail)
 
 
 class Cancelled(SandboxError):
@@ -166,7 +209,7 @@ def run(
         env: variables added to the few that every program gets.
 
     Raises:
-        Cancelled, LimitExceeded, Failed: see there.
+        Cancelled, LimitExceeded, NoRoom, Failed: see there.
         ValueError: the scratch folder is not empty, or the program is not named by an absolute path.
     """
     if not Path(argv[0]).is_absolute():
@@ -178,8 +221,13 @@ def run(
     if cancelled is not None and cancelled():
         raise Cancelled
     started = time.monotonic()
+    wrapped = _manners.bubblewrap != "off" and bubblewrap.works()
+    config = _config(argv, scratch, limits, readable, devices, wrapped=wrapped)
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_LAUNCHER), _config(argv, scratch, limits, readable, devices), "--", *argv],
+        [
+            *(bubblewrap.words(config["readable"], scratch, devices) if wrapped else ()),
+            *(sys.executable, "-I", "-S", str(_LAUNCHER), json.dumps(config), "--", *argv),
+        ],
         cwd=scratch,
         env=_environment(scratch) | dict(env or {}),
         stdin=subprocess.DEVNULL,
@@ -196,7 +244,7 @@ def run(
         if (meter := _meter.get()) is not None:
             meter.cpu_seconds += child.cpu_seconds
     completed = Completed(
-        returncode=child.returncode,
+        returncode=_signal_of(child.returncode) if wrapped else child.returncode,
         stdout_tail=child.stdout.text(),
         stderr_tail=child.stderr.text(),
         cpu_seconds=child.cpu_seconds,
@@ -207,27 +255,33 @@ def run(
 
 
 def _config(
-    argv: Sequence[str], scratch: Path, limits: Limits, readable: Sequence[Path], devices: Sequence[Path]
-) -> str:
-    """What the launcher is to do, as JSON."""
+    argv: Sequence[str],
+    scratch: Path,
+    limits: Limits,
+    readable: Sequence[Path],
+    devices: Sequence[Path],
+    *,
+    wrapped: bool,
+) -> dict[str, Any]:
+    """What the launcher is to do, JSON-serialisable."""
     python = {sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(sys.executable).resolve().parent)}
     ours = {str(Path(argv[0]).parent), str(_LAUNCHER.parent.parent)}
-    return json.dumps(
-        {
-            "parent": os.getpid(),
-            "network": False,
-            "readable": [*_SYSTEM_READABLE, *sorted(python | ours), *(str(path.resolve()) for path in readable)],
-            "writable": [*_SYSTEM_WRITABLE, str(scratch), *map(str, devices)],
-            "nice": limits.nice,
-            "limits": {
-                "RLIMIT_AS": limits.memory_bytes,
-                "RLIMIT_CPU": limits.cpu_seconds,
-                "RLIMIT_FSIZE": limits.file_bytes,
-                "RLIMIT_NOFILE": limits.open_files,
-                "RLIMIT_CORE": 0,  # a core dump would hold pieces of a confidential recording
-            },
-        }
-    )
+    return {
+        "parent": os.getpid(),
+        "wrapped": wrapped,
+        "network": wrapped,
+        "readable": [*_SYSTEM_READABLE, *sorted(python | ours), *(str(path.resolve()) for path in readable)],
+        "writable": [*_SYSTEM_WRITABLE, str(scratch), *map(str, devices)],
+        "nice": _manners.nice,
+        "disk": _manners.disk,
+        "limits": {
+            "RLIMIT_AS": limits.memory_bytes,
+            "RLIMIT_CPU": limits.cpu_seconds,
+            "RLIMIT_FSIZE": limits.file_bytes,
+            "RLIMIT_NOFILE": limits.open_files,
+            "RLIMIT_CORE": 0,  # a core dump would hold pieces of a confidential recording
+        },
+    }
 
 
 def _environment(scratch: Path) -> dict[str, str]:
@@ -241,6 +295,11 @@ def _environment(scratch: Path) -> dict[str, str]:
     }
 
 
+def _signal_of(status: int) -> int:
+    """Bubblewrap's own way to say that a program was ended by a signal, in the words of `subprocess`."""
+    return 128 - status if 128 < status <= 128 + signal.SIGRTMAX else status
+
+
 def _raise_for(completed: Completed) -> None:
     status, tail = completed.returncode, completed.stderr_tail
     if status == 0:
@@ -249,6 +308,8 @@ def _raise_for(completed: Completed) -> None:
         raise LimitExceeded("cpu", tail)
     if status == -signal.SIGXFSZ or _FILE_TOO_LARGE in tail:
         raise LimitExceeded("file", tail)
+    if _NO_ROOM.search(tail):
+        raise NoRoom(tail)
     if any(sign in tail for sign in _OUT_OF_MEMORY):
         raise LimitExceeded("memory", tail)
     raise Failed(status, tail)
@@ -286,7 +347,7 @@ class _Child:
         self, deadline: float, on_line: Callable[[str], None] | None, cancelled: Callable[[], bool] | None
     ) -> None:
         """Read until it ends. Raises `Cancelled` or `LimitExceeded('wall')`; the caller then calls `end`."""
-        asked = time.monotonic()
+        asked = looked = time.monotonic()
         with selectors.DefaultSelector() as selector:
             for pipe in (self._process.stdout, self._process.stderr):
                 assert pipe is not None  # noqa: S101  (both were asked for as pipes)
@@ -294,6 +355,9 @@ class _Child:
                 selector.register(pipe, selectors.EVENT_READ)
             while True:
                 now = time.monotonic()
+                if now - looked > _STOOD_STILL_SECONDS:
+                    deadline += now - looked  # the machine or this process was frozen: that is no fault of the program
+                looked = now
                 if cancelled is not None and now - asked >= _POLL_SECONDS:
                     asked = now
                     if cancelled():
@@ -319,9 +383,25 @@ class _Child:
         with contextlib.suppress(ProcessLookupError):  # the usual case: nothing is left
             os.killpg(self._process.pid, signal.SIGKILL)
         self._reap(0)
+        self._outlast()
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
+
+    def _outlast(self) -> None:
+        """Wait a moment for others of the group, which were killed but are not ours to wait for: while one holds a pipe, it
+        could still write to the scratch folder."""
+        until = time.monotonic() + _LAST_MOMENT_SECONDS
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is None or pipe.closed:
+                continue
+            os.set_blocking(pipe.fileno(), False)
+            while time.monotonic() < until:
+                try:
+                    if not os.read(pipe.fileno(), 1 << 16):
+                        break
+                except BlockingIOError:
+                    time.sleep(0.002)
 
     def _reap(self, options: int) -> bool:
         """Take the status and the processor time, which `Popen.wait` would throw away."""

@@ -18,9 +18,11 @@ HEAD_BYTES = 4096
 # code -> what the person reads. Each says what is wrong and what to do (NHS digital service manual, file upload).
 SENTENCES = {
     "empty-file": "The selected file is empty. Choose the file again, or export it again from your camera or phone.",
-    "not-a-video": "The selected file must be a video, for example an MP4, MOV, MKV, WMV, AVI or MPEG file.",
-    "image": "The selected file is a picture. The selected file must be a video.",
-    "audio-only": "The selected file has sound but no picture. The selected file must be a video.",
+    "not-a-video": (
+        "The selected file must be a video, for example an MP4, MOV, MKV, WMV, AVI or MPEG file, or a sound recording, "
+        "for example an MP3, M4A or WAV file."
+    ),
+    "image": "The selected file is a picture. The selected file must be a video or a sound recording.",
     "refers-elsewhere": (
         "The selected file is a playlist that points to other files. The selected file must be the video itself."
     ),
@@ -31,12 +33,16 @@ SENTENCES = {
     "undecodable": (
         "The selected file is damaged or uses a format that cannot be read. Export it as an MP4 video and upload it again."
     ),
+    "encrypted": (
+        "The selected file is protected: its picture cannot be read without a key. Export it without protection and upload "
+        "it again."
+    ),
     "too-long": "The selected file must be shorter than {limit}. Split the recording and upload the parts.",
     "broken-times": (
         "The times inside the selected file are broken. Export it again as an MP4 video and upload it again."
     ),
     "picture-too-large": (
-        "The picture of the selected file must be at most 20 million pixels. Export it at 4K or smaller and upload it again."
+        "The picture of the selected file must be at most 36 million pixels. Export it at 4K or smaller and upload it again."
     ),
     "too-complex": (
         "The selected file takes more memory or time to read than is allowed. Export it as an MP4 video and upload it again."
@@ -50,7 +56,7 @@ _POINTS_ELSEWHERE = re.compile(
 )
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\x00", b"8BPS", b"qoif")
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"}
-_SOUNDS = (b"ID3", b"fLaC", b"\xff\xfb", b"\xff\xf3", b"\xff\xf1", b"\xff\xf9", b"#!AMR", b".snd", b"MThd")
+_NOTES = (b"MThd",)  # notes to be played, not sound
 _ARCHIVES = (
     b"PK\x03\x04",
     b"PK\x05\x06",
@@ -80,9 +86,7 @@ def reason(head: bytes) -> str | None:
         return "image"
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
         return "image"
-    if head.startswith(_SOUNDS) or (head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"):
-        return "audio-only"
-    if head.startswith(_ARCHIVES) or _is_text(head):
+    if head.startswith((*_ARCHIVES, *_NOTES)) or _is_text(head):
         return "not-a-video"
     return None
 

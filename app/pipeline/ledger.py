@@ -54,8 +54,8 @@ def rows(workflow: Workflow, facts: Facts | None) -> list[Place]:
 
 
 def wanted(stage: Stage, facts: Facts) -> bool:
-    """Whether the plan asks for the stage."""
-    return not stage.when or bool(facts[stage.when])
+    """Whether the plan asks for the stage. A plan made before there was such a stage does not."""
+    return not stage.when or bool(facts.get(stage.when))
 
 
 def settled(stage: Stage, state: str) -> bool:
@@ -124,11 +124,12 @@ def fingerprint(name: str, version: int, inputs: Sequence[str]) -> str:
 
 
 def fingerprints(workflow: Workflow, facts: Facts) -> dict[str, str]:
-    """Fingerprint of each stage under a plan: equal ones make equal results. The planner is known by its facts."""
+    """Fingerprint of each stage under a plan: equal ones make equal results. The planner is known by its facts. A fact that
+    a plan of an older program does not state differs from every one that is stated."""
     found: dict[str, str] = {}
     for stage in workflow:
         inputs = [found[need] for need in stage.needs if need != workflow.planner]
-        inputs += [f"{fact}={json.dumps(facts[fact], sort_keys=True)}" for fact in stage.reads]
+        inputs += [f"{fact}={json.dumps(facts.get(fact), sort_keys=True)}" for fact in stage.reads]
         found[stage.name] = fingerprint(stage.name, stage.version, inputs)
     return found
 
@@ -141,15 +142,18 @@ class Reuse:
     needless: frozenset[str]
 
 
-def reuse(workflow: Workflow, prints: Mapping[str, str], done: Mapping[str, Any] | frozenset[str]) -> Reuse:
-    """What a new run need not do when results with the fingerprints in `done` are still kept."""
+def reuse(
+    workflow: Workflow, prints: Mapping[str, str], done: Mapping[str, Any] | frozenset[str], facts: Facts
+) -> Reuse:
+    """What a new run need not do when results with the fingerprints in `done` are still kept. A stage that the plan does
+    not ask for needs nothing."""
     reused = {s.name for s in workflow if s.makes and prints[s.name] in done}
     needless: set[str] = set()
     for stage in reversed(workflow.stages):
         after = workflow.dependants(stage.name)
         if stage.name == workflow.planner or stage.makes or not after:
             continue
-        if all(d.name in reused or d.name in needless for d in after):
+        if all(d.name in reused or d.name in needless or not wanted(d, facts) for d in after):
             needless.add(stage.name)
     return Reuse(frozenset(reused), frozenset(needless))
 

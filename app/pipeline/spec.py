@@ -9,6 +9,8 @@ from typing import Literal, get_args
 
 Queue = Literal["light", "encode", "transcribe"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
+#: The priority of what somebody waits for before they can watch at all.
+URGENT = 9
 
 
 class BadWorkflowError(ValueError):
@@ -25,7 +27,8 @@ class Stage:
     `version` goes into the fingerprint: raise it when the result changes for the same input. A failed `optional`
     stage does not fail the run. `per_chunk` stages have one row for each chunk that the plan counts. `when` names a
     fact of the plan that must be true, else the stage is skipped; `reads` names facts that go into the fingerprint.
-    `weight` is the share of the whole work that it usually is, for the progress bar only.
+    `weight` is the share of the whole work that it usually is, for the progress bar only. Of several stages that could
+    run, the one with the highest `priority` does first; the first `urgent_chunks` of a stage come before everything.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Stage:
     when: str = ""
     reads: tuple[str, ...] = ()
     weight: float = 1.0
+    priority: int = 0
+    urgent_chunks: int = 0
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -49,6 +54,12 @@ class Stage:
             raise BadWorkflowError(f"{self.name}: there is no queue {self.queue!r}")
         if self.retries < 0 or self.timeout_seconds <= 0 or self.weight <= 0 or self.version < 1:
             raise BadWorkflowError(f"{self.name}: retries, time-out, weight or version out of range")
+        if not 0 <= self.priority < URGENT or self.urgent_chunks < 0 or (self.urgent_chunks and not self.per_chunk):
+            raise BadWorkflowError(f"{self.name}: priority or urgent chunks out of range")
+
+    def priority_of(self, chunk: int) -> int:
+        """Higher ones run first, within a run and among runs alike."""
+        return URGENT if chunk < self.urgent_chunks else self.priority
 
 
 @dataclass(frozen=True)

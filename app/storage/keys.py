@@ -45,6 +45,12 @@ def made_prefix(recording_id: uuid.UUID, run_id: uuid.UUID) -> str:
     return f"{recording_prefix(recording_id)}made/{run_id}/"
 
 
+def run_of(key: str) -> uuid.UUID | None:
+    """The run that made an object that stays; None for a source, captions and the like."""
+    parts = key.split("/")
+    return uuid.UUID(parts[3]) if len(parts) > 4 and parts[2] == "made" else None
+
+
 def artefact(recording_id: uuid.UUID, run_id: uuid.UUID, name: str, attempt: int) -> str:
     """One object that stays: a rendition, the audio, stills, captions. `name` carries its ending."""
     return f"{made_prefix(recording_id, run_id)}{attempt}/{name}"

@@ -31,6 +31,7 @@ MENU: tuple[tuple[str, str, Action], ...] = (
     ("Sharing", "requests.index", Action.SHARING_VIEW),
     ("People and places", "people.index", Action.PEOPLE_ADMINISTER),
     ("Audit", "audit.index", Action.AUDIT_VIEW),
+    ("Work", "work.index", Action.WORK_VIEW),
 )
 
 

@@ -74,6 +74,26 @@ class Body:
             return None
         return value
 
+    def integers(self, name: str, *, least: int, most: int, many: int = 200) -> list[int]:
+        """A list of whole numbers within the bounds; missing is empty."""
+        value = self.values.get(name, [])
+        fits = isinstance(value, list) and len(value) <= many
+        if not fits or any(isinstance(n, bool) or not isinstance(n, int) or not least <= n <= most for n in value):
+            self.faults[name] = f"{name} must be a list of at most {many} whole numbers from {least} to {most}"
+            return []
+        return list(value)
+
+    def number(self, name: str) -> float | None:
+        """A number from 0 on; it must be there, but may be null."""
+        value = self.values.get(name)
+        if name in self.values and value is None:
+            return None
+        # a whole number may be larger than any float
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
+            self.faults[name] = f"{name} must be a number from 0 on, or null"
+            return None
+        return float(value)
+
     def id(self, name: str, *, required: bool = True) -> uuid.UUID | None:
         """A UUID."""
         value = self.values.get(name)

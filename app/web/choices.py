@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from app.access import Actor
 from app.access.places import areas_within, organisations_within
-from app.captions.languages import AUTO, NAMES, name
+from app.captions.spoken import AUTO, NAMES, name
 from app.db.people import Role
 from app.db.places import Organisation
 from app.domain.places import EVERYWHERE, Place

@@ -28,10 +28,12 @@ def of_recording(recording: Recording, standing: Standing) -> dict[str, str | No
     spoken = next((track for track in standing.captions if not track.no_speech), None)
     return {
         **plain(recording),
-        "playlist": url_for("playback.master", **here) if watchable and standing.renditions else None,
+        "playlist": url_for("playback.master", **here) if watchable and standing.plays else None,
+        "manifest": url_for("playback.manifest", **here) if watchable and standing.renditions else None,
         "captions": url_for("playback.captions", language=spoken.language, **here) if spoken is not None else None,
         "poster": url_for("playback.poster", **here) if ArtefactKind.POSTER in kinds else None,
         "storyboard": url_for("playback.storyboard", **here) if ArtefactKind.STORYBOARD in kinds else None,
+        "peaks": url_for("playback.peaks", **here) if ArtefactKind.PEAKS in kinds else None,
     }
 
 

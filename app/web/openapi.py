@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from flask import Flask, current_app
 from werkzeug.routing import Rule
+from werkzeug.routing.converters import AnyConverter
 
 from app.web import guard
 
@@ -52,6 +53,7 @@ class Description:
     query: Mapping[str, Schema]
     headers: Mapping[str, Schema]
     tags: Sequence[str]
+    response_type: str = JSON
     deprecated: bool = field(default=False)
 
 
@@ -124,19 +126,21 @@ def describe(
     query: Mapping[str, Schema] | None = None,
     headers: Mapping[str, Schema] | None = None,
     tags: Sequence[str] = (),
+    response_type: str = JSON,
 ) -> Callable[[View], View]:
     """Say what a view of the API takes and gives.
 
     Args:
         request: schema of the body; `request_type` is its media type.
-        responses: status to schema, None where there is no body. Problems need not be named.
+        responses: status to schema, None where there is no body; `response_type` is the media type of all bodies.
+            Problems need not be named.
         query: name to schema of what may stand behind the question mark.
         headers: name to schema of headers that the view reads; Idempotency-Key is added to every POST.
     """
 
     def note(view: View) -> View:
         view._openapi = Description(  # type: ignore[attr-defined]
-            summary, request, request_type, responses or {204: None}, query or {}, headers or {}, tags
+            summary, request, request_type, responses or {204: None}, query or {}, headers or {}, tags, response_type
         )
         return view
 
@@ -196,7 +200,10 @@ def _cookie_name(app: Flask) -> str:
 
 def _path_parameter(rule: Rule, name: str) -> dict[str, Any]:
     kinds = {"UUIDConverter": UUID, "IntegerConverter": INTEGER}
-    schema = kinds.get(type(rule._converters[name]).__name__, STRING)
+    converter = rule._converters[name]
+    schema = kinds.get(type(converter).__name__, STRING)
+    if isinstance(converter, AnyConverter):
+        schema = one_of(*sorted(converter.items))
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
@@ -220,7 +227,7 @@ def _operation(rule: Rule, method: str, said: Description, view: Callable[..., A
             **{
                 str(status): {
                     "description": "No content" if schema is None else "Done",
-                    **({} if schema is None else {"content": {JSON: {"schema": schema}}}),
+                    **({} if schema is None else {"content": {said.response_type: {"schema": schema}}}),
                 }
                 for status, schema in said.responses.items()
             },

@@ -2,44 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from app.captions import languages
 from app.db import db
 from app.db.captions import CaptionTrack, CaptionVersion, Cue
 from app.db.people import Person
 from app.db.recordings import Artefact, ArtefactKind, Recording
-from app.web import guard
+from app.domain import caption_showing, growing, playback
+from app.web import captions_shown, guard
 
 #: What the note beneath the player says of captions that nobody has checked.
 UNCHECKED = "Automatic captions, not yet checked"
+HIDDEN = "Nobody has checked the captions of this recording yet, so they are not shown"
 NO_SPEECH = "No speech was found in this recording, so it has no captions"
-LANGUAGES = {"en": "English", "cy": "Welsh", "gd": "Scottish Gaelic", "ga": "Irish"}
 
 
-def tracks_of(recording: Recording) -> list[tuple[CaptionTrack, bool]]:
-    """The caption tracks of a recording, by language, each with whether its current version has cues."""
+@dataclass(frozen=True)
+class Track:
+    """A caption track as the asker meets it: `shown` to them or not, `checked` by a person or not."""
+
+    language: str
+    shown: bool
+    checked: bool
+    has_cues: bool
+
+
+def tracks_of(recording: Recording) -> list[Track]:
+    """The caption tracks of a recording, what is spoken before translations: one query."""
+    number = captions_shown.shown()
     has_cues = (
         select(Cue.position)
         .join(CaptionVersion, CaptionVersion.id == Cue.version_id)
-        .where(CaptionVersion.track_id == CaptionTrack.id, CaptionVersion.number == CaptionTrack.current_version)
+        .where(caption_showing.version_is(func.coalesce(number, CaptionTrack.current_version)))
+        .correlate(CaptionTrack)
         .exists()
     )
     query = (
-        select(CaptionTrack, has_cues)
+        select(CaptionTrack.language, number.is_not(None), caption_showing.is_checked(), has_cues)
         .where(CaptionTrack.recording_id == recording.id, CaptionTrack.current_version > 0)
-        .order_by(CaptionTrack.language)
+        .order_by(CaptionTrack.kind, CaptionTrack.language != "en", CaptionTrack.language)
     )
-    return [(row[0], row[1]) for row in db.session.execute(query)]
+    return [Track(*row) for row in db.session.execute(query)]
 
 
-def captions_note(tracks: list[tuple[CaptionTrack, bool]]) -> str:
+def captions_note(tracks: list[Track]) -> str:
     """The sentence that viewers must read beneath the player, or nothing."""
-    if any(has_cues and track.reviewed_at is None for track, has_cues in tracks):
+    spoken = [track for track in tracks if track.has_cues]
+    if any(track.shown and not track.checked for track in spoken):
         return UNCHECKED
-    return NO_SPEECH if tracks and not any(has_cues for _, has_cues in tracks) else ""
+    if spoken and not any(track.shown for track in spoken):
+        return HIDDEN
+    return NO_SPEECH if tracks and not spoken else ""
+
+
+def _plays(recording: Recording, kinds: set[ArtefactKind]) -> bool:
+    """Whether there is a playlist: of renditions, of what is encoded so far, or of sound alone."""
+    if ArtefactKind.RENDITION in kinds:
+        return True
+    if recording.watchable_at is None:
+        return False
+    heard = ArtefactKind.AUDIO in kinds and playback.is_heard_only(recording)
+    return heard or growing.is_growing(db.session(), recording.id)
 
 
 def player_of(
@@ -61,19 +89,19 @@ def player_of(
     # kinds only: the detail of a rendition holds the index of all its segments
     kinds = set(db.session.scalars(select(Artefact.kind).where(Artefact.recording_id == recording.id)))
 
-    def address(endpoint: str, kind: ArtefactKind, **values: Any) -> str:
+    def address(endpoint: str, is_there: bool) -> str:
         name = f"playback.{'embed_' if embed else ''}{endpoint}"
-        return url_for(name, recording_id=recording.id, **values) if kind in kinds else ""
+        return url_for(name, recording_id=recording.id) if is_there else ""
 
     tracks = tracks_of(recording)
     who = db.session.get(Person, guard.actor().person_id) if guard.actor().person_id else None
     return {
         "id": id,
         "title": recording.title,
-        "mp4": address("video", ArtefactKind.DOWNLOAD),
-        "playlist": address("master", ArtefactKind.RENDITION),
-        "poster": address("poster", ArtefactKind.POSTER),
-        "storyboard": address("storyboard", ArtefactKind.STORYBOARD),
+        "mp4": address("video", ArtefactKind.DOWNLOAD in kinds),
+        "playlist": address("master", _plays(recording, kinds)),
+        "poster": address("poster", ArtefactKind.POSTER in kinds),
+        "storyboard": address("storyboard", ArtefactKind.STORYBOARD in kinds),
         "captions": [
             {
                 "src": url_for(
@@ -82,10 +110,10 @@ def player_of(
                     language=track.language,
                 ),
                 "lang": track.language,
-                "label": LANGUAGES.get(track.language, track.language),
+                "label": languages.of(track.language).label,
             }
-            for track, has_cues in tracks
-            if has_cues
+            for track in tracks
+            if track.shown and track.has_cues
         ],
         "captions_note": captions_note(tracks),
         "position": position,

@@ -9,9 +9,9 @@ from flask import url_for
 
 from app.db import db
 from app.db.recordings import Recording, RecordingState
-from app.domain import audit, hearing
+from app.domain import audit, descriptions, hearing
 from app.domain.standing import Standing
-from app.web import guard
+from app.web import captions_shown, guard
 
 _WAITS = (RecordingState.UPLOADING, RecordingState.PROCESSING)
 _FILE_STATES = {
@@ -45,11 +45,20 @@ def of_recording(
             "hint": "" if complete else "No theme is chosen yet.",
         },
         {"text": "File", "href": upload if again and may["edit"] else None, "state": state, "hint": sentence},
-        {"text": "Captions", "href": None, **_captions(recording, facts, captions)},
+        {
+            "text": "Captions",
+            "href": url_for("captions.index", **here) if facts.captions and may["captions"] else None,
+            **_captions(recording, facts, captions),
+        },
         {
             "text": "Chapters (optional)",
             "href": url_for("recordings.edit_chapters", **here) if may["edit"] else None,
             "state": "done" if recording.chapters else "todo",
+        },
+        {
+            "text": "Audio description",
+            "href": url_for("descriptions.edit", **here) if may["edit"] else None,
+            **_description(recording),
         },
         {"text": "Share and publish", **_sharing(recording, missing, may)},
     ]
@@ -75,7 +84,19 @@ def _captions(recording: Recording, facts: Standing, standing: hearing.State) ->
         return {"state": "done", "hint": "No speech was found in the sound."}
     if track.status == "reviewed":
         return {"state": "done", "hint": f"{track.cues} captions, checked by a person."}
-    return {"state": "automatic", "hint": f"{track.cues} captions, made by a machine. Viewers are told so."}
+    seen = (
+        "Viewers are told so."
+        if captions_shown.unchecked_are_shown()
+        else "Viewers see them when somebody has checked them."
+    )
+    return {"state": "automatic", "hint": f"{track.cues} captions, made by a machine. {seen}"}
+
+
+def _description(recording: Recording) -> dict[str, Any]:
+    made = descriptions.decision(db.session(), recording.id)
+    if made is None:
+        return {"state": "todo", "hint": "Nobody has said yet whether it can be followed without the picture."}
+    return {"state": "done", "hint": "It needs none." if made.described_id is None else "There is a described version."}
 
 
 def _sharing(recording: Recording, missing: Sequence[str], may: Mapping[str, bool]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ QUESTIONS: dict[Action, tuple[Ask, Callable[[Facts], Any]]] = {
     Action.RECORDING_PUBLISH: (lambda r, p, x: r.recording(p, x, "publish"), lambda f: f.recordings),
     Action.RECORDING_DOWNLOAD: (lambda r, p, x: r.recording(p, x, "download"), lambda f: f.recordings),
     Action.RECORDING_EVALUATE: (lambda r, p, x: r.recording(p, x, "evaluate"), lambda f: f.recordings),
+    Action.CAPTIONS_EDIT: (lambda r, p, x: r.recording(p, x, "captions"), lambda f: f.recordings),
+    Action.CAPTIONS_REVIEW: (lambda r, p, x: r.recording(p, x, "captions"), lambda f: f.recordings),
     Action.CASE_VIEW: (lambda r, p, x: r.case(p, x, "view"), lambda f: f.cases),
     Action.CASE_EDIT: (lambda r, p, x: r.case(p, x, "edit"), lambda f: f.cases),
     Action.CASE_RECORD: (lambda r, p, x: r.case(p, x, "record"), lambda f: f.cases),

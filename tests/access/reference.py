@@ -152,6 +152,7 @@ class Reference:
             "manage": keeps,
             "publish": keeps,
             "edit": makes and not withdrawn,
+            "captions": keeps and not withdrawn,
             "evaluate": (keeps or reached) and not withdrawn,
             "download": (keeps or reached) and may_keep_a_copy and not withdrawn,
         }[act]

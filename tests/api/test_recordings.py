@@ -50,7 +50,7 @@ def test_one_recording_as_it_grows(app: Flask, api: Api, there: Makers, session:
     assert shown["stages"][0]["name"] == "probe"
     assert shown["stages"][0]["state"] == "done"
     links = shown["links"]
-    assert [links[name] for name in ("playlist", "captions", "poster", "storyboard")] == [None] * 4
+    assert [links[name] for name in ("playlist", "captions", "poster", "storyboard", "peaks", "manifest")] == [None] * 6
     index = Index("video", "avc1.64001e", 854, 480, 15360, 800, (Fragment(800, 125_000, 0.0, 2.0, 50, 9000),))
     world.artefact(storage, made, ArtefactKind.RENDITION, b"x", "480p", detail=index.to_json())
     world.artefact(storage, made, ArtefactKind.POSTER, b"x")

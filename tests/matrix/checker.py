@@ -145,6 +145,8 @@ class Checker:
             return "sign-in"
         if surface.makers_only and not self._makes(actor, person):
             return "forbidden"
+        if surface.act == "work":
+            return "allow" if self.keeps_work(actor, person) else "forbidden"
         if surface.act == "upload":
             own = self.reference.facts.recordings[thing.recording]["owner"] == person
             return "allow" if own and self.permits(actor, person, "recording:edit", thing) else "hidden"
@@ -160,6 +162,13 @@ class Checker:
         """Whether somebody may bring recordings at all."""
         narrowed = actor.kind == "token" and "recording:create" not in SCOPES[actor.scope]
         return not narrowed and self.reference.has_anywhere(person, {"facilitator", "admin"})
+
+    def keeps_work(self, actor: Actor, person: uuid.UUID) -> bool:
+        """Whether somebody may see the work of all places: in a session of their own, as an admin of everywhere."""
+        roles = self.reference.held(person)
+        return actor.kind == "session" and any(
+            role["role"] == "admin" and role["place"] == (None, None) for role in roles
+        )
 
     # -- what is -------------------------------------------------------------------------------------------------------
 

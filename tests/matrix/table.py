@@ -66,7 +66,15 @@ ACTORS: tuple[Actor, ...] = (
 SCOPES: dict[str, frozenset[str]] = {
     "read": frozenset({"case:view", "recording:view", "material:view"}),
     "upload": frozenset(
-        {"case:view", "case:record", "recording:create", "recording:view", "recording:manage", "recording:edit"}
+        {
+            "case:view",
+            "case:record",
+            "recording:create",
+            "recording:view",
+            "recording:manage",
+            "recording:edit",
+            "captions:edit",
+        }
     ),
     "publish": frozenset({"case:view", "recording:view", "recording:manage", "recording:publish"}),
 }
@@ -139,7 +147,7 @@ FORM: Mapping[str, Any] = {}
 class Surface:
     """An address about a recording, its case, or a material with it.
 
-    `act` is an action, or "upload" (one's own upload), "code" (a secret that nobody here has) or "frame" (the page in a
+    `act` is an action, or "upload" (one's own upload), "work" (what only admins of everywhere may), "code" (a secret that nobody here has) or "frame" (the page in a
     frame, which invites visitors to sign in). `values` fill the address, the query and the JSON; `{grant}` and such
     come from the state's rows. `needs` names an object or row without which even those who may get 404. `core` ones are
     asked in every state, of the others every verdict (see `Checker.run`): one for each action, and quick to answer.
@@ -170,20 +178,30 @@ def _playback() -> list[Surface]:
     for prefix in ("playback.", "playback.embed_"):
 
         def ask(
-            endpoint: str, needs: str, method: str = "GET", prefix: str = prefix, range_: str = "", **values: str
+            endpoint: str,
+            needs: str,
+            method: str = "GET",
+            prefix: str = prefix,
+            range_: str = "",
+            query: str = "",
+            **values: str,
         ) -> None:
             headers = {"Range": range_} if range_ else {}
-            core = endpoint == "media" and method == "GET" and not range_
+            core = endpoint == "media" and method == "GET" and not range_ and not query
             found.append(
-                Surface(prefix + endpoint, "recording:view", method, values, needs, headers=headers, core=core)
+                Surface(
+                    prefix + endpoint, "recording:view", method, values, needs, headers=headers, query=query, core=core
+                )
             )
 
         ask("master", "480p")
+        ask("manifest", "480p")
         ask("media_playlist", "480p", name="480p")
         ask("media_playlist", "audio", name="audio")
         ask("iframe_playlist", "480p", name="480p")
         ask("media", "480p", name="480p")
         ask("media", "480p", method="HEAD", name="480p")
+        ask("media", "piece", query="?chunk=0", name="480p")
         ask("media", "audio", range_="bytes=0-99", name="audio")
         ask("video", "download")
         ask("video", "download", method="HEAD")
@@ -192,6 +210,7 @@ def _playback() -> list[Surface]:
         ask("poster", "poster")
         ask("storyboard", "storyboard")
         ask("storyboard_image", "storyboard")
+        ask("peaks", "peaks")
     return found
 
 
@@ -203,7 +222,10 @@ def _post(endpoint: str, act: str, method: str = "POST", **options: Any) -> Surf
 _GRANT = {"grant_id": "{grant}"}
 _CASE_GRANT = {"grant_id": "{case_grant}"}
 _CODE = {"code_id": "{code}"}
+_TRACK = {"language": "en"}
+_VERSION = {"language": "en", "number": "1"}
 _UPLOAD = {"upload_id": "{upload}"}
+_RUN = {"run_id": "{run}"}
 
 SURFACES: tuple[Surface, ...] = (
     *_playback(),
@@ -214,13 +236,75 @@ SURFACES: tuple[Surface, ...] = (
     _post("recordings.edit", "recording:edit", form={"title": "Changed"}),
     Surface("recordings.edit_chapters", "recording:edit"),
     _post("recordings.edit_chapters", "recording:edit", form={"chapters": "0:01 One"}),
+    Surface("sounds.edit", "recording:edit"),
+    _post("sounds.edit", "recording:edit", form={"usual": "0"}),
+    Surface("posters.choose", "recording:edit"),
+    _post("posters.choose", "recording:edit", form={"choice": "moment", "second": "0:01"}),
+    Surface("posters.candidate", "recording:edit", values={"number": "0"}, needs="candidate-0"),
     Surface("recordings.delete", "recording:edit"),
     _post("recordings.delete", "recording:edit"),
     _post("recordings.retry", "recording:edit", core=True),
     _post("recordings.cancel", "recording:edit"),
+    _post("recordings.reprocess", "recording:edit"),
     _post("recordings.caption_again", "recording:edit"),
     _post("recordings.withdraw", "recording:publish"),
     _post("recordings.restore", "recording:publish"),
+    Surface("captions.index", "captions:edit", core=True),
+    Surface("captions.edit", "captions:edit", values=_TRACK, needs="captions"),
+    _post(
+        "captions.save",
+        "captions:edit",
+        values=_TRACK,
+        needs="captions",
+        form={"revision": "1", "base": "[]", "first": "1"},
+    ),
+    Surface("captions.versions", "captions:edit", values=_TRACK, needs="captions"),
+    Surface("captions.version", "captions:edit", values=_VERSION, needs="captions"),
+    _post("captions.restore", "captions:edit", values=_TRACK, needs="captions", form={"revision": "1", "version": "1"}),
+    _post("captions.check_all", "captions:edit", values=_TRACK, needs="captions", form={"revision": "1"}),
+    _post("captions.review", "captions:review", values=_TRACK, needs="captions", form={"revision": "1"}, core=True),
+    _post("captions.approve", "captions:review", values=_TRACK, needs="captions", form={"revision": "1"}),
+    _post("captions.unpublish", "captions:review", values=_TRACK, needs="captions"),
+    Surface("api_captions.index", "captions:edit"),
+    Surface("api_captions.show", "captions:edit", values=_TRACK, needs="captions", core=True),
+    _post(
+        "api_captions.save", "captions:edit", "PUT", values=_TRACK, needs="captions", json={"revision": 1, "cues": []}
+    ),
+    _post("api_captions.merge", "captions:edit", values=_TRACK, needs="captions", json={"base": [], "mine": []}),
+    _post("api_captions.fix", "captions:edit", values=_TRACK, needs="captions", json={"cues": []}),
+    Surface("api_captions.versions", "captions:edit", values=_TRACK, needs="captions"),
+    Surface("api_captions.version", "captions:edit", values=_VERSION, needs="captions"),
+    Surface("api_captions.changes", "captions:edit", values=_VERSION, needs="captions"),
+    _post("api_captions.restore", "captions:edit", values=_TRACK, needs="captions", json={"revision": 1, "version": 1}),
+    _post("api_captions.review", "captions:review", values=_TRACK, needs="captions", json={"revision": 1}),
+    _post("api_captions.approve", "captions:review", values=_TRACK, needs="captions", json={"revision": 1}),
+    _post("api_captions.unpublish", "captions:review", values=_TRACK, needs="captions"),
+    Surface("caption_files.bring", "captions:edit"),
+    _post("caption_files.bring", "captions:edit", form={"language": "en"}),
+    Surface("caption_files.translate", "captions:edit"),
+    _post("caption_files.translate", "captions:edit", form={"language": "cy"}),
+    _post(
+        "api_caption_files.bring",
+        "captions:edit",
+        values=_TRACK,
+        query="?filename=a.txt",
+        json=["Hello", "there"],
+    ),
+    _post("api_caption_files.translate", "captions:edit", values={"language": "cy"}),
+    Surface(
+        "api_caption_files.export",
+        "recording:download",
+        values={**_TRACK, "kind": "srt"},
+        needs="captions",
+        query="?reason=x",
+        core=True,
+    ),
+    Surface("transcript.show", "recording:view", core=True),
+    Surface("transcript.show", "recording:view", query="?language=en&q=zebrafinch"),
+    Surface("descriptions.edit", "recording:edit"),
+    _post("descriptions.edit", "recording:edit", form={"status": "not-needed", "reason": "x"}),
+    Surface("api_descriptions.show", "recording:view"),
+    _post("api_descriptions.decide", "recording:edit", "PUT", json={"status": "described", "described": "{recording}"}),
     Surface("share.show", "recording:publish"),
     _post("share.give", "recording:publish", form={"email": "viewer@example.org"}),
     _post("share.revoke", "recording:publish", values=_GRANT, needs="grant"),
@@ -247,11 +331,15 @@ SURFACES: tuple[Surface, ...] = (
         needs="grant",
         json={"until": "2090-01-01"},
     ),
+    _post("api_recordings.reprocess", "recording:edit"),
+    _post("api_recordings.choose_poster", "recording:edit", "PUT", json={"seconds": 1}),
     _post("api_recordings.caption_again", "recording:edit"),
     _post("api_recordings.publish", "recording:publish"),
     _post("api_recordings.unpublish", "recording:publish"),
     _post("api_recordings.withdraw", "recording:publish"),
     _post("api_recordings.restore", "recording:publish"),
+    Surface("api_sounds.show", "recording:manage"),
+    _post("api_sounds.choose", "recording:edit", "PUT", json={"usual": 0}),
     _post("api_positions.save", "recording:view", json={"seconds": 3}),
     # what names them in a query or a body
     Surface("upload.new", "recording:edit", query="?recording={recording}", makers_only=True),
@@ -268,6 +356,14 @@ SURFACES: tuple[Surface, ...] = (
     _post("api_uploads.complete", "upload", values=_UPLOAD, makers_only=True),
     _post("api_uploads.cancel", "upload", "DELETE", values=_UPLOAD, makers_only=True),
     _post("upload.cancel", "upload", values=_UPLOAD, makers_only=True),
+    # its run, for those who keep the work of all places going
+    Surface("work.run", "work", values=_RUN),
+    *(
+        _post(f"{view}.change", "work", values={**_RUN, "act": act})
+        for view in ("work", "api_work")
+        for act in ("retry", "cancel", "raise", "lower")
+    ),
+    Surface("api_work.run", "work", values=_RUN),
     # its case
     Surface("cases.show", "case:view"),
     Surface("cases.edit", "case:edit"),
@@ -310,4 +406,4 @@ SURFACES: tuple[Surface, ...] = (
 )
 
 #: Arguments of an address that make it one about a recording.
-ABOUT = frozenset({"recording_id", "case_id", "material_id", "upload_id"})
+ABOUT = frozenset({"recording_id", "case_id", "material_id", "upload_id", "run_id"})

@@ -25,7 +25,8 @@ def rules_table() -> list[str]:
 def capabilities_table() -> list[str]:
     """The rows of the table of actions that need no row."""
     return [
-        f"| `{action}` | {', '.join(role.value for role in roles) or 'anybody signed in'} |"
+        f"| `{action}` | {', '.join(role.value for role in roles) or 'anybody signed in'}"
+        f"{' of everywhere' if action in policy.EVERYWHERE else ''} |"
         for action, roles in policy.CAPABILITIES.items()
     ]
 

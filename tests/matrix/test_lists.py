@@ -74,6 +74,10 @@ def _asked_for(checker: Checker, actor: Actor, person: uuid.UUID, thing: Thing) 
     return checker.permits(actor, person, "recording:publish", thing)
 
 
+def _works(checker: Checker, actor: Actor, person: uuid.UUID, thing: Thing) -> bool:
+    return checker.keeps_work(actor, person) and _views(checker, actor, person, thing)
+
+
 def _approves(checker: Checker, actor: Actor, person: uuid.UUID, thing: Thing) -> bool:
     return checker.reference.grant(person, uuid.UUID(thing.values["grant"]), "approve")
 
@@ -91,6 +95,8 @@ class Listing:
     action: str = ""
     #: only people with this role somewhere get there
     makers_only: bool = False
+    #: only admins of everywhere get there
+    work: bool = False
 
 
 LISTINGS: tuple[Listing, ...] = (
@@ -111,13 +117,16 @@ LISTINGS: tuple[Listing, ...] = (
     Listing("api_requests.index", "/api/v1/requests", _asked_for, action="request:answer"),
     Listing("api_approvals.index", "/api/v1/approvals", _approves, action="grant:approve"),
     Listing("api_cases.index", "/api/v1/cases?limit=100", _case, "case_word", action="case:view"),
+    Listing("work.index", "/work", _works, work=True),
+    Listing("work.index", "/work?recording=title&sort=oldest", _works, work=True),
+    Listing("api_work.index_runs", "/api/v1/work/runs?limit=100", _works, work=True),
     Listing("api_uploads.index", "/api/v1/uploads", _own, exact=False, action="recording:create", makers_only=True),
 )
 #: Pages without an id in their address that hold nothing of recordings, cases or materials.
 NO_LISTS = {
     "api_audit.index", "api_session.show", "audit.index", "devices.index", "dormant.index", "links.ask_reset",
     "links.ask_sign_in", "links.enter", "links.invitation", "openid.linked", "recertify.index",
-    "api_description.openapi", "auth.account", "auth.first_admin", "auth.set_password", "auth.sign_in",
+    "api_description.openapi", "api_work.index", "auth.account", "auth.first_admin", "auth.set_password", "auth.sign_in",
     "cases.new", "demo.start", "factors.add_passkey", "factors.index", "factors.prove",
     "api_tokens.index", "tokens.index", "health.live", "health.metrics", "health.ready", "help.accessibility_statement",
     "help.cookies", "help.help", "help.privacy", "materials.new", "requests.ask", "people.index", "people.new", "groups.index",
@@ -155,7 +164,8 @@ def test_lists_hold_exactly_what_their_reader_may_see(checker: Checker, actor: A
             assert answer.status_code == 401 or answer.location.startswith("/sign-in"), listing
             continue
         makes = checker.reference.has_anywhere(person, {"facilitator", "admin"})
-        if (listing.makers_only and not makes) or not _token_may(actor, listing):
+        kept_out = listing.work and not checker.keeps_work(actor, person)
+        if kept_out or (listing.makers_only and not makes) or not _token_may(actor, listing):
             assert answer.status_code == 403, listing
             continue
         assert answer.status_code == 200, listing

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app.media import commands, fmp4, join, playlists
 from app.media.fmp4 import Fragment, Index
-from app.media.playlists import Segment, Variant
+from app.media.playlists import Segment, Track, Variant
 from tests.media.conftest import ffmpeg, numbered, tone
 
 FRAGMENTED = ("-movflags", commands._VIDEO_FRAGMENTS, "-flags", "+bitexact", "-fflags", "+bitexact", "-f", "mp4")
@@ -193,8 +193,8 @@ def test_ffmpeg_plays_what_the_playlists_say(video: bytes, sound: bytes, tmp_pat
     (tmp_path / "a.m3u8").write_text(playlists.media(heard, lambda _: "a.mp4"))
     (tmp_path / "all.m3u8").write_text(
         playlists.multivariant(
-            [Variant("96p", pictures, Fraction(25))], heard,
-            media_uri=lambda _: "v.m3u8", iframes_uri=lambda _: "i.m3u8", audio_uri=lambda: "a.m3u8",
+            [Variant("96p", pictures, Fraction(25))], [Track("", heard, "Sound")],
+            media_uri=lambda _: "v.m3u8", iframes_uri=lambda _: "i.m3u8", audio_uri=lambda _: "a.m3u8",
         )
     )  # fmt: skip
     argv = [
@@ -220,19 +220,31 @@ def test_ffmpeg_plays_what_the_playlists_say(video: bytes, sound: bytes, tmp_pat
 def test_multivariant_says_what_was_measured(video: bytes, sound: bytes) -> None:
     pictures, heard = read(video), read(sound)
     text = playlists.multivariant(
-        [Variant("480p", pictures, Fraction(30000, 1001)), Variant("360p", pictures, Fraction(25))], heard,
-        media_uri=lambda name: f"/p/{name}", iframes_uri=lambda name: f"/i/{name}", audio_uri=lambda: "/a", language="en",
+        [Variant("480p", pictures, Fraction(30000, 1001)), Variant("360p", pictures, Fraction(25))],
+        [Track("", heard, "Sound", "en"), Track("track-2", heard, "Sound 2 (Welsh)", "cy", describes=True)],
+        media_uri=lambda name: f"/p/{name}", iframes_uri=lambda name: f"/i/{name}", audio_uri=lambda name: f"/a/{name}",
     )  # fmt: skip
     peak, average = playlists.rates(playlists.segments(pictures))
     sound_peak, sound_average = playlists.rates(playlists.segments(heard))
     assert f"BANDWIDTH={peak + sound_peak},AVERAGE-BANDWIDTH={average + sound_average}," in text
     assert f'CODECS="{pictures.codecs},mp4a.40.2",RESOLUTION=128x96,FRAME-RATE=29.970,AUDIO="audio"\n/p/480p' in text
-    assert 'LANGUAGE="en"' in text and text.count("#EXT-X-I-FRAME-STREAM-INF") == 2
+    assert 'NAME="Sound",LANGUAGE="en",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="/a/"' in text
+    assert 'NAME="Sound 2 (Welsh)",LANGUAGE="cy",DEFAULT=NO,AUTOSELECT=YES,CHARACTERISTICS="public.' in text
+    assert text.count("#EXT-X-I-FRAME-STREAM-INF") == 2
     assert 'URI="/i/360p"' in text
     silent = playlists.multivariant(
-        [Variant("480p", pictures, Fraction(25))], None, media_uri=str, iframes_uri=str, audio_uri=str
+        [Variant("480p", pictures, Fraction(25))], [], media_uri=str, iframes_uri=str, audio_uri=str
     )
     assert "AUDIO" not in silent and "mp4a" not in silent
+
+
+def test_sound_without_a_picture_is_a_variant_of_its_own(sound: bytes, tmp_path: Path) -> None:
+    heard = read(sound)
+    text = playlists.multivariant(
+        [], [Track("", heard, "Sound")], media_uri=str, iframes_uri=str, audio_uri=lambda _: "a.m3u8"
+    )
+    assert text.endswith(f'CODECS="{heard.codecs}",AUDIO="audio"\na.m3u8\n')
+    assert "RESOLUTION" not in text
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**7), st.floats(0.04, 6)), min_size=1, max_size=30))

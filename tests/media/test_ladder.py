@@ -111,9 +111,34 @@ def track(index: int, default: bool) -> AudioTrack:
 
 
 def test_the_default_track_else_the_first() -> None:
-    assert ladder.choose_sound((track(1, False), track(2, True))) == track(2, True)
-    assert ladder.choose_sound((track(1, False), track(2, False))) == track(1, False)
-    assert ladder.choose_sound(()) is None
+    assert ladder.choose_sounds((track(1, False), track(2, True)), None) == [track(2, True)]
+    assert ladder.choose_sounds((track(1, False), track(2, False)), None) == [track(1, False)]
+    assert ladder.choose_sounds((), None) == []
+
+
+def test_chosen_tracks_in_the_order_of_the_choice() -> None:
+    tracks = (track(1, False), track(2, True), track(3, False))
+    assert ladder.choose_sounds(tracks, [3, 1, 3]) == [track(3, False), track(1, False)]
+    assert ladder.choose_sounds(tracks, [9]) == [track(2, True)], "a choice for another file says nothing of this one"
+    many = tuple(track(n, False) for n in range(20))
+    assert len(ladder.choose_sounds(many, list(range(20)))) == ladder.MAX_SOUNDS
+
+
+@given(st.floats(4, 30_000), st.sampled_from(["1", "10", "24000/1001", "25", "30000/1001"]), st.floats(4, 200))
+def test_chunks_of_a_segment_or_more_end_with_a_segment(seconds: float, rate: str, chunk_seconds: float) -> None:
+    plan = ladder.plan(source(640, 360, seconds, rate), chunk_seconds=chunk_seconds, threads=1)
+    assert plan.grows
+
+
+def test_a_plan_of_one_track_is_read_as_it_was_written_before() -> None:
+    plan = ladder.plan(source(640, 360, 5.0), chunk_seconds=60, threads=1)
+    old = plan.to_json()
+    del old["sounds"]
+    assert ladder.Plan.from_json(old | {"sound": {"index": 1, "channels": 2, "first_seconds": 0.0}}).sounds == (
+        ladder.Sound(1, 2, 0.0),
+    )
+    assert ladder.Plan.from_json(old | {"sound": None}).sounds == ()
+    assert ladder.Plan.from_json(plan.to_json()) == plan
 
 
 @given(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -12,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import RejectedMedia
+from app.media import ladder, rates, sandbox, sniff
 from app.media import probe as probing
-from app.media import rates, sandbox, sniff
 from app.media.probe import Probe, probe
 from tests.media.conftest import Make, numbered, tone
 
@@ -192,7 +194,22 @@ def test_an_archive(tmp_path: Path) -> None:
     "arguments", [("sound.m4a", "-c:a", "aac"), ("sound.mp3",), ("sound.wav",), ("sound.mka", "-c:a", "aac")]
 )
 def test_sound_alone(arguments: tuple[str, ...], make: Make, tmp_path: Path) -> None:
-    assert refused(make(arguments[0], *tone(1), *arguments[1:]), tmp_path).code == "audio-only"
+    found = look(make(arguments[0], *tone(1), *arguments[1:]), tmp_path)
+    assert found.video is None
+    assert [track.channels for track in found.audio] == [1]
+    assert found.duration_seconds == pytest.approx(1, abs=0.1)
+    plan = ladder.plan(found, chunk_seconds=60, threads=1)
+    assert (plan.rungs, plan.chunks, plan.copied, len(plan.sounds)) == ((), (), None, 1)
+
+
+def test_notes_to_be_played_are_not_sound(tmp_path: Path) -> None:
+    (tmp_path / "song.mp3").write_bytes(b"MThd\x00\x00\x00\x06\x00\x01\x00\x02\x00\x60" + bytes(200))
+    assert refused(tmp_path / "song.mp3", tmp_path).code == "not-a-video"
+
+
+def test_sound_that_does_not_decode(tmp_path: Path) -> None:
+    (tmp_path / "noise.mp3").write_bytes(b"ID3\x04\x00\x00\x00\x00\x00\x00" + random.Random(3).randbytes(60_000))
+    assert refused(tmp_path / "noise.mp3", tmp_path).code in ("undecodable", "not-a-video")
 
 
 def test_sound_with_a_cover_picture(make: Make, tmp_path: Path) -> None:
@@ -213,7 +230,18 @@ def test_sound_with_a_cover_picture(make: Make, tmp_path: Path) -> None:
         "-disposition:v",
         "attached_pic",
     )
-    assert refused(path, tmp_path).code == "audio-only"
+    assert look(path, tmp_path).video is None
+
+
+def test_a_file_that_breaks_off_after_its_index_is_taken_and_says_so(make: Make, tmp_path: Path) -> None:
+    whole = make("long.mp4", *numbered(seconds=20), *FAST, "-g", "25", "-movflags", "+faststart")
+    assert look(whole, tmp_path).missing == []
+    data = whole.read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
+    found = look(tmp_path / "cut.mp4", tmp_path / "cut")
+    (hole,) = found.missing
+    assert 5 < hole.start < 17 and hole.end == pytest.approx(20, abs=0.1)
+    assert hole.sentence.startswith("The file should last 0:20, but could be read until 0:")
 
 
 def test_cut_off_before_its_index(talk: Path, tmp_path: Path) -> None:
@@ -247,6 +275,21 @@ def test_a_prober_that_cannot_run_is_not_the_files_fault(
 ) -> None:
     monkeypatch.setattr(probing, "_CHILD", tmp_path / "missing.py")
     with pytest.raises(sandbox.Failed):
+        look(talk, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "refusal"), [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGSEGV, True)]
+)
+def test_a_prober_that_is_killed_is_not_the_files_fault_but_one_that_crashes_is(
+    number: int, refusal: bool, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = tmp_path / "child.py"
+    child.write_text(f"import os; os.kill(os.getpid(), {int(number)})")
+    monkeypatch.setattr(probing, "_CHILD", child)
+    real = sandbox.run
+    monkeypatch.setattr(sandbox, "run", lambda argv, **given: real(argv, **given, readable=(child,)))
+    with pytest.raises(RejectedMedia if refusal else sandbox.Failed):
         look(talk, tmp_path)
 
 

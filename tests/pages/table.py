@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 VISITOR, VIEWER, FACILITATOR, ADMIN, CUSTODIAN = "visitor", "viewer", "facilitator", "admin", "custodian"
+#: An admin of everywhere.
+CHIEF = "chief"
 EVERYBODY = (VIEWER, FACILITATOR, ADMIN)
 MAKERS = (FACILITATOR, ADMIN)
 #: The same roles in a region without anything.
@@ -54,6 +56,18 @@ PAGES: tuple[Page, ...] = (
     Page("watch.show", "/recordings/{draft}?shown=yes", (FACILITATOR,)),
     Page("watch.show", "/recordings/{processing}?shown=yes", (FACILITATOR,)),
     Page("watch.show", "/recordings/{withdrawn}?shown=yes", (FACILITATOR,)),
+    Page("captions.index", "/recordings/{published}/captions", (FACILITATOR, CUSTODIAN)),
+    Page("captions.index", "/recordings/{processing}/captions", (FACILITATOR,)),
+    Page("captions.edit", "/recordings/{published}/captions/en", (FACILITATOR,)),
+    Page("captions.edit", "/recordings/{second}/captions/en", (CUSTODIAN,)),
+    Page("captions.versions", "/recordings/{published}/captions/en/versions", (FACILITATOR,)),
+    Page("captions.version", "/recordings/{published}/captions/en/versions/1", (FACILITATOR,)),
+    Page("caption_files.bring", "/recordings/{published}/captions/import", (FACILITATOR,)),
+    Page("caption_files.translate", "/recordings/{published}/captions/translate", (FACILITATOR,)),
+    Page("transcript.show", "/recordings/{second}/transcript", (VIEWER,)),
+    Page("transcript.show", "/recordings/{second}/transcript?language=ur&q=ڈاکٹر", (VIEWER,)),
+    Page("transcript.show", "/recordings/{published}/transcript?q=sorry", (VIEWER, FACILITATOR)),
+    Page("descriptions.edit", "/recordings/{published}/audio-description", (FACILITATOR,)),
     Page("evaluations.results", "/recordings/{published}/evaluation", MAKERS),
     Page("evaluations.results", "/recordings/{draft}/evaluation", (FACILITATOR,)),
     Page("recordings.mine", "/recordings/mine", (*MAKERS, NEW_FACILITATOR)),
@@ -67,6 +81,9 @@ PAGES: tuple[Page, ...] = (
     Page("recordings.manage", "/recordings/{captioned}/manage", (FACILITATOR,)),
     Page("recordings.edit", "/recordings/{published}/edit", MAKERS),
     Page("recordings.edit_chapters", "/recordings/{published}/chapters", MAKERS),
+    Page("sounds.edit", "/recordings/{published}/sounds", MAKERS),
+    Page("posters.choose", "/recordings/{published}/poster", MAKERS),
+    Page("posters.choose", "/recordings/{processing}/poster", (FACILITATOR,)),
     Page("recordings.delete", "/recordings/{draft}/delete", (FACILITATOR,)),
     Page("recordings.delete", "/recordings/{published}/delete", (FACILITATOR,)),
     Page("share.show", "/recordings/{published}/share", MAKERS),
@@ -110,6 +127,11 @@ PAGES: tuple[Page, ...] = (
     Page("recertify.index", "/people/recertify?area=NEY", (ADMIN,)),
     Page("audit.index", "/audit", (ADMIN, NEW_ADMIN)),
     Page("audit.index", "/audit?action=grant:give&subject=recording:{published}", (ADMIN,)),
+    Page("work.index", "/work", (CHIEF,)),
+    Page("work.index", "/work?state=failed&stage=transcode", (CHIEF,)),
+    Page("work.index", "/work?recording=nothinglikethis", (CHIEF,)),
+    Page("work.run", "/work/runs/{running}", (CHIEF,)),
+    Page("work.run", "/work/runs/{broken}", (CHIEF,)),
     Page("places.organisations", "/organisations", (ADMIN, NEW_ADMIN)),
     Page("people.index", "/people/?role=viewer&role=facilitator&state=suspended", (ADMIN,)),
     Page("leavers.move", "/people/{person}/move?organisation={trust}", (ADMIN,)),
@@ -128,9 +150,10 @@ PAGES: tuple[Page, ...] = (
     Page("", "/nothing-here", (VISITOR, VIEWER), status=404),
     Page("", "/recordings/{draft}", (VIEWER,), status=404),
     Page("", "/recordings/{published}/share", (VIEWER,), status=403),
+    Page("", "/work", (ADMIN,), status=403),
 )
 #: Addresses that answer with something else than a page for people.
-NO_PAGES = ("api_", "audit.export", "playback.", "health.", "static")
+NO_PAGES = ("api_", "audit.export", "playback.", "posters.candidate", "health.", "static")
 #: Pages that stand in a frame of another page: no header, no skip link.
 FRAMED = {"embed.material"}
 
@@ -161,7 +184,11 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("/cases/{case}/edit", FACILITATOR, "Save case", ("title",), {"title": ""}),
     Refusal("/cases/{case}", FACILITATOR, "Mark as reviewed", ("review_on",), {"review_on": ""}),
     Refusal("/recordings/{published}/edit", FACILITATOR, "Save", ("title",), {"title": ""}),
+    Refusal("/recordings/{published}/captions/import", FACILITATOR, "Import", ("file",)),
+    Refusal("/recordings/{published}/captions/translate", FACILITATOR, "Copy the captions", ("language",)),
+    Refusal("/recordings/{second}/audio-description", FACILITATOR, "Save", ("reason",), {"reason": ""}),
     Refusal("/recordings/{published}/chapters", FACILITATOR, "Save chapters", ("chapters",), {"chapters": "no time"}),
+    Refusal("/recordings/{published}/poster", FACILITATOR, "Save poster", ("choice",)),
     Refusal("/recordings/{published}/share", FACILITATOR, "Share", ("to",)),
     Refusal("/recordings/{published}?shown=yes", ADMIN, "Save scores", ()),
     Refusal("/materials/new", FACILITATOR, "", ("title",)),

@@ -94,6 +94,8 @@ def look_over(site: Site, tab: Tab, page: table.Page, role: str) -> list[str]:
     if page.endpoint not in table.FRAMED:
         wait_until(tab, "document.body.classList.contains('nhsuk-frontend-supported')")
         tab.evaluate("() => document.fonts.ready.then(() => true)")  # the header folds its menu anew for new letters
+    # the editor takes the place of its form
+    wait_until(tab, "[...document.querySelectorAll('[data-module=app-captions]')].every(e => e.dataset.ready)")
     faults = by_keyboard(tab, whole=page.seen_by[0] == role) if page.endpoint not in table.FRAMED else []
     tab.evaluate("document.activeElement.blur()")  # with the focus, the skip link lies over the header
     if not TITLE.fullmatch(tab.title()):

@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from app import access, clock
 from app.access import SYSTEM
-from app.db.captions import CaptionTrack
 from app.db.cases import Case, CaseStatus
+from app.db.descriptions import AudioDescription, DescriptionStatus
 from app.db.evaluations import Evaluation, Score
+from app.db.fixity import FindingKind, FixityFinding
 from app.db.grants import AccessCode, AccessRequest, Grant, GrantRight, RequestOutcome
 from app.db.materials import EmbedHost, Material, MaterialItem, MaterialItemKind
 from app.db.people import GroupManager, Person, Role
@@ -22,12 +23,16 @@ from app.db.recordings import Recording, RecordingState, WatchPosition
 from app.db.runs import Run, RunState, StageRun, StageState
 from app.db.sign_in import LinkPurpose
 from app.db.vocabulary import FrameworkDomain, TermKind
+from app.db.workers import Worker, WorkerState
 from app.domain import recovery_codes, second_factors, sign_in, vocabulary
+from app.storage import keys
 from app.storage.s3 import Storage
 from tests.pages import table
 from tests.support.world import World
 from tests.watching import film
 
+#: Captions in a language that is written from right to left (an invented sentence: the doctor says sorry).
+URDU = [(0, 2_000, "ڈاکٹر", "السلام علیکم۔ مجھے افسوس ہے۔"), (2_500, 5_000, "بیٹی", "شکریہ، ڈاکٹر صاحب۔")]
 LONG = "A very long title about duty of candour, consultation skills and Hospitalbehandlungsvereinbarungen in winter"
 
 
@@ -51,6 +56,7 @@ def build(session: Session, storage: Storage, parts: list[film.Part], secret_key
         ),
         table.ADMIN: world.person("ada@example.org", Role.ADMIN, "NEY", name="Ada Admin"),
         table.CUSTODIAN: world.person("cora@example.org", Role.CUSTODIAN, "NEY", name="Cora Custodian"),
+        table.CHIEF: world.person("cleo@example.org", Role.ADMIN, name="Cleo Chief"),
         table.NEW_VIEWER: world.person("new-viewer@example.org", Role.VIEWER, "SW", name="Nina New"),
         table.NEW_FACILITATOR: world.person("new-maker@example.org", Role.FACILITATOR, "SW", name="Nils New"),
         table.NEW_ADMIN: world.person("new-admin@example.org", Role.ADMIN, "SW", name="Noor New"),
@@ -95,6 +101,7 @@ def build(session: Session, storage: Storage, parts: list[film.Part], secret_key
     for word, purpose in (("sign_in_link", LinkPurpose.SIGN_IN), ("invitation", LinkPurpose.INVITATION)):
         ids[word] = sign_in.make_link(session, purpose, timedelta(hours=1), person_id=viewer.id)
     ids["set_password"] = sign_in.make_link(session, LinkPurpose.SET_PASSWORD, timedelta(hours=1), person_id=viewer.id)
+    ids |= _work(session, recordings)
     ids["waiting_app"] = _factors(session, secret_key, viewer, maker)
     session.commit()
     return Filled(ids, people)
@@ -107,6 +114,53 @@ def _factors(session: Session, secret_key: str, viewer: Person, maker: Person) -
     second_factors.count_from_now(session, mine, second_factors.start_app(session, mine, secret_key, "My phone"))
     recovery_codes.make(session, mine, maker.id)
     return str(second_factors.start_app(session, theirs, secret_key, "").id)
+
+
+def _work(session: Session, recordings: dict[str, Recording]) -> dict[str, str]:
+    """Workers in each state, a stage that has no room, chunks, and an object that is wrong; ids of two runs."""
+    now = clock.now()
+    for number, (state, facts) in enumerate(
+        (
+            (WorkerState.WORKING, {"cgroup": False, "disk_free_bytes": 3_000_000_000}),
+            (
+                WorkerState.DRAINED,
+                {
+                    "cgroup": True, "disk_free_bytes": 42_000_000_000, "memory_peak_bytes": 700_000_000,
+                    "memory_bytes": 300_000_000, "cpu_seconds": 5432.1,
+                },
+            ),
+            (WorkerState.GONE, {}),
+        )
+    ):  # fmt: skip
+        name = f"a-machine-with-a-rather-long-name-in-the-basement-{number}"
+        session.add(
+            Worker(
+                name=name, machine=name[:30], pid=4000 + number, queues=["light", "encode", "transcribe"], state=state,
+                heartbeat_at=now, started_at=now - timedelta(hours=5), facts=facts,
+            )
+        )  # fmt: skip
+    running, broken = (
+        session.scalars(select(Run).where(Run.recording_id == recordings[name].id)).one()
+        for name in ("processing", "failed")
+    )
+    at_work = next(stage for stage in running.stages if stage.stage == "transcode")
+    at_work.worker, at_work.started_at, at_work.attempt = name, now - timedelta(seconds=90), 2
+    at_work.cpu_seconds = 171.5
+    for chunk in (1, 2):
+        running.stages.append(StageRun(stage="transcode", position=2, chunk=chunk, state=StageState.QUEUED))
+    waiting = next(stage for stage in running.stages if stage.stage == "stills")
+    waiting.state = StageState.QUEUED
+    waiting.waits_for = "Waiting: not enough room on the worker's disk: 12 GB needed, 3 GB free."
+    failed = next(stage for stage in broken.stages if stage.stage == "transcode")
+    failed.error, failed.attempt, failed.failures = "The picture could not be encoded. Try again.", 3, 3
+    failed.started_at, failed.finished_at = now - timedelta(minutes=9), now - timedelta(minutes=2)
+    session.add(
+        FixityFinding(
+            key=keys.artefact(recordings["published"].id, running.id, "720p.mp4", 1), kind=FindingKind.ALTERED,
+            recording_id=recordings["published"].id, what="rendition 720p",
+        )
+    )  # fmt: skip
+    return {"running": str(running.id), "broken": str(broken.id)}
 
 
 def _left_alone(world: World) -> None:
@@ -178,9 +232,26 @@ def _recordings(
         recording.terms = list(themes)
         if name in watchable:
             reel.lend(session, recording)
-            film.caption(session, storage, recording)
+            film.caption(session, storage, recording, checked=name in ("second", "withdrawn"))
             film.chapter(session, recording)
         made[name] = recording
+    film.caption(session, storage, made["second"], URDU, language="ur")
+    session.add_all(
+        [
+            AudioDescription(
+                recording_id=made["second"].id,
+                status=DescriptionStatus.NOT_NEEDED,
+                reason="Two people sit and talk; everything that matters is said.",
+                decided_by_id=maker.id,
+            ),
+            AudioDescription(
+                recording_id=made["published"].id,
+                status=DescriptionStatus.DESCRIBED,
+                described_id=made["draft"].id,
+                decided_by_id=maker.id,
+            ),
+        ]
+    )
     _run(session, made["processing"], RunState.RUNNING)
     _run(session, made["failed"], RunState.FAILED)
     _run(session, made["published"], RunState.SUCCEEDED)
@@ -188,7 +259,6 @@ def _recordings(
         session, made["waiting"], "ingest", RunState.SUCCEEDED, state=StageState.SKIPPED, outputs={"why": "no-model"}
     )
     _hearing(session, made["captioned"], "recaption", RunState.RUNNING, state=StageState.RUNNING, progress=0.4)
-    session.query(CaptionTrack).filter_by(recording_id=made["second"].id).one().reviewed_at = clock.now()
     return made
 
 

@@ -12,7 +12,8 @@ from app.pipeline.spec import Stage, Workflow
 from app.pipeline.workflows import INGEST
 
 FACTS: dict[str, Any] = {
-    "source": "s", "plan": "p", "captions": "c", "audio": True, "copy": False, "encode": True, "others": True, "chunks": 3,
+    "source": "s", "plan": "p", "sound": "n", "captions": "c", "audio": True, "long_audio": False, "heard_only": False,
+    "copy": False, "encode": True, "others": True, "grows": True, "chunks": 3,
 }  # fmt: skip
 
 
@@ -157,12 +158,14 @@ def run_to(workflow: Workflow, facts: dict[str, Any], **states: str) -> ledger.M
 def test_after_the_probe_sound_and_every_chunk_start_at_once() -> None:
     moves = run_to(INGEST, FACTS, probe=ledger.SUCCEEDED)
     assert moves.queue == [("audio", 0), ("transcode", 0), ("transcode", 1), ("transcode", 2)]
-    assert moves.skip == [("copy", 0)]
+    assert moves.skip == [("first_sound", 0), ("copy", 0)]
 
 
 def test_captions_and_stills_that_fail_do_not_keep_a_video_from_being_ready() -> None:
     ok = dict.fromkeys(["probe", "audio", "transcode", "join", "join_others", "download"], ledger.SUCCEEDED)
-    moves = run_to(INGEST, FACTS, **ok, copy=ledger.SKIPPED, stills=ledger.FAILED, transcribe=ledger.FAILED)
+    absent = dict.fromkeys(["copy", "first_sound", "waves"], ledger.SKIPPED)
+    bad = dict.fromkeys(["stills", "transcribe", "poster", "peaks"], ledger.FAILED)
+    moves = run_to(INGEST, FACTS, **ok, **absent, **bad)
     assert moves.queue == [("finish", 0)]
     assert not moves.broken
 
@@ -192,16 +195,50 @@ def test_a_new_caption_model_reruns_the_captions_only() -> None:
     after = ledger.fingerprints(INGEST, {**FACTS, "captions": "another"})
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"transcribe", "finish"}
-    have = ledger.reuse(INGEST, after, frozenset(before.values()))
-    assert have.reused == {"audio", "copy", "join", "join_others", "stills", "download"}
+    have = ledger.reuse(INGEST, after, frozenset(before.values()), FACTS)
+    assert have.reused == {
+        *("audio", "copy", "join", "join_others", "stills", "waves", "download", "poster", "peaks"),
+    }
+    assert have.needless == {"transcode", "first_sound"}
+
+
+def test_another_choice_of_sound_encodes_no_picture() -> None:
+    before = ledger.fingerprints(INGEST, FACTS)
+    after = ledger.fingerprints(INGEST, {**FACTS, "sound": "others"})
+    have = ledger.reuse(INGEST, after, frozenset(before.values()), FACTS)
+    assert have.reused == {"copy", "join", "join_others", "stills", "poster"}
     assert have.needless == {"transcode"}
+
+
+def test_a_stage_that_is_not_wanted_brings_nothing_back() -> None:
+    one_rung = {**FACTS, "others": False}
+    before = ledger.fingerprints(INGEST, one_rung)
+    kept = frozenset(p for name, p in before.items() if name != "join_others")
+    after = ledger.fingerprints(INGEST, {**one_rung, "sound": "others"})
+    assert "transcode" in ledger.reuse(INGEST, after, kept, one_rung).needless
+
+
+def test_of_a_long_recording_the_first_minutes_come_before_the_rest() -> None:
+    moves = run_to(INGEST, {**FACTS, "long_audio": True}, probe=ledger.SUCCEEDED)
+    assert moves.queue == [("first_sound", 0), ("transcode", 0), ("transcode", 1), ("transcode", 2)]
+    order = sorted(
+        [("first_sound", 0), ("audio", 0), *(("transcode", chunk) for chunk in range(5))],
+        key=lambda place: -INGEST.stage(place[0]).priority_of(place[1]),
+    )
+    assert order == [
+        *(("transcode", n) for n in range(3)),
+        ("first_sound", 0),
+        ("audio", 0),
+        ("transcode", 3),
+        ("transcode", 4),
+    ]
 
 
 def test_a_lost_rendition_brings_the_chunks_back() -> None:
     prints = ledger.fingerprints(INGEST, FACTS)
-    have = ledger.reuse(INGEST, prints, frozenset(p for name, p in prints.items() if name != "join_others"))
+    have = ledger.reuse(INGEST, prints, frozenset(p for name, p in prints.items() if name != "join_others"), FACTS)
     assert "join_others" not in have.reused
-    assert have.needless == frozenset()
+    assert have.needless == {"first_sound"}
 
 
 def test_progress_grows_with_chunks_and_ends_at_one() -> None:

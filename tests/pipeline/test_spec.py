@@ -33,7 +33,18 @@ def test_a_workflow_that_contradicts_itself_is_refused(stages: list[Stage], plan
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"name": "no name"}, {"queue": "fast"}, {"retries": -1}, {"timeout_seconds": 0}, {"weight": 0}, {"version": 0}],
+    [
+        {"name": "no name"},
+        {"queue": "fast"},
+        {"retries": -1},
+        {"timeout_seconds": 0},
+        {"weight": 0},
+        {"version": 0},
+        {"priority": 9},
+        {"priority": -1},
+        {"urgent_chunks": 1},
+        {"urgent_chunks": -1},
+    ],
 )
 def test_a_stage_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadWorkflowError):
@@ -41,7 +52,9 @@ def test_a_stage_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_nothing_that_a_viewer_can_do_without_can_fail_an_ingest() -> None:
-    assert {s.name for s in INGEST if s.optional} == {"stills", "transcribe"}
+    assert {s.name for s in INGEST if s.optional} == {
+        *("first_sound", "stills", "waves", "transcribe", "poster", "peaks"),
+    }
 
 
 def test_every_label_is_a_phrase_for_people() -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app import clock
 from app.captions import webvtt
 from app.captions.cues import Cue as SpokenCue
-from app.db.captions import CaptionOrigin, CaptionTrack, CaptionVersion, Cue
+from app.db.captions import CaptionKind, CaptionOrigin, CaptionTrack, CaptionVersion, Cue
 from app.db.recordings import Artefact, ArtefactKind, Chapter, Recording
 from app.media import encode, fmp4, join, ladder, probe
 from app.media.commands import ffmpeg_path
@@ -77,8 +78,17 @@ def make(folder: Path) -> list[Part]:
         *parts,
         Part(ArtefactKind.AUDIO, "", audio.read_bytes(), "audio/mp4", _index(audio)),
         Part(ArtefactKind.DOWNLOAD, "", encode.mux_mp4(smallest, audio, scratch).read_bytes(), "video/mp4", {}),
-        Part(ArtefactKind.POSTER, "", encode.poster(smallest, plan, scratch).read_bytes(), "image/jpeg", {}),
+        *_posters(encode.make_posters(smallest, smallest, plan, scratch)),
+        Part(ArtefactKind.PEAKS, "", encode.peaks(audio, scratch).read_bytes(), "application/json", {}),
         Part(ArtefactKind.STORYBOARD, "", sprite.read_bytes(), "image/jpeg", board.to_json()),
+    ]
+
+
+def _posters(found: encode.Posters) -> list[Part]:
+    named = {"": found.poster, "candidate-0": found.candidates[0], "candidate-1": found.candidates[-1]}
+    return [
+        Part(ArtefactKind.POSTER, name, file.read_bytes(), "image/jpeg", {"second": second})
+        for name, (second, file) in named.items()
     ]
 
 
@@ -134,28 +144,32 @@ def store(storage: Storage, parts: list[Part]) -> Reel:
 
 
 def caption(
-    session: Session, storage: Storage, recording: Recording, cues: Any = CUES, number: int = 1
-) -> CaptionTrack:
-    """Automatic captions in English: a version with its cues, and its WebVTT."""
-    track = session.query(CaptionTrack).filter_by(recording_id=recording.id, language="en").one_or_none()
+    session: Session, storage: Storage, recording: Recording, cues: Any = CUES, number: int = 1, *, checked: bool = True,
+    language: str = "en",
+) -> CaptionTrack:  # fmt: skip
+    """Captions: a version with its cues, and its WebVTT. Not `checked`: viewers do not see them."""
+    track = session.query(CaptionTrack).filter_by(recording_id=recording.id, language=language).one_or_none()
     if track is None:
-        track = CaptionTrack(recording_id=recording.id, language="en")
+        kind = CaptionKind.CAPTIONS if language == "en" else CaptionKind.TRANSLATION
+        track = CaptionTrack(recording_id=recording.id, language=language, kind=kind)
         session.add(track)
         session.flush()
-    track.current_version = number
+    track.current_version = track.revision = number
+    track.reviewed_version = track.published_version = number if checked else None
+    track.reviewed_at = track.published_at = clock.now() if checked else None
     version = CaptionVersion(track_id=track.id, number=number, origin=CaptionOrigin.AUTOMATIC, engine="test")
     version.cues = [
         Cue(position=i, start_ms=start, end_ms=end, speaker=speaker, text=text)
         for i, (start, end, speaker, text) in enumerate(cues)
     ]
     session.add(version)
-    body = webvtt.write([_spoken(*cue) for cue in cues], language="en").encode()
-    key = keys.caption_version(recording.id, "en", number)
+    body = webvtt.write([_spoken(*cue) for cue in cues], language=language).encode()
+    key = keys.caption_version(recording.id, language, number)
     stored = storage.put_bytes(key, body, "text/vtt")
-    session.query(Artefact).filter_by(recording_id=recording.id, kind=ArtefactKind.CAPTIONS, name="en").delete()
+    session.query(Artefact).filter_by(recording_id=recording.id, kind=ArtefactKind.CAPTIONS, name=language).delete()
     session.add(
         Artefact(
-            recording_id=recording.id, kind=ArtefactKind.CAPTIONS, name="en", key=key, media_type="text/vtt",
+            recording_id=recording.id, kind=ArtefactKind.CAPTIONS, name=language, key=key, media_type="text/vtt",
             size=stored.size, sha256=stored.sha256,
         )
     )  # fmt: skip

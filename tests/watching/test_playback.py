@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import uuid
@@ -32,7 +33,7 @@ from tests.watching.conftest import Scene
 SURFACES = (
     "", "/master.m3u8", "/480p.m3u8", "/360p.m3u8", "/audio.m3u8", "/480p.iframes.m3u8", "/media/480p.mp4", "/media/360p.mp4",
     "/media/audio.mp4", "/video.mp4", "/captions/en.vtt", "/chapters.vtt", "/poster.jpg", "/storyboard.json",
-    "/storyboard.jpg", "/evaluation",
+    "/storyboard.jpg", "/peaks.json", "/manifest.mpd", "/evaluation",
 )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def test_every_byte_arrives_whichever_way(delivering: Flask, scene: Scene, reel:
         "480p": "/media/480p.mp4", "360p": "/media/360p.mp4", "audio": "/media/audio.mp4", "download": "/video.mp4",
         "poster": "/poster.jpg", "storyboard": "/storyboard.jpg",
     }  # fmt: skip
-    assert addresses.keys() == reel.parts.keys()
+    assert reel.parts.keys() - addresses.keys() == {"peaks", "candidate-0", "candidate-1"}
     for label, path in addresses.items():
         body = reel.parts[label].body
         status, got, headers = fetch(browser, scene.path + path)
@@ -121,7 +122,7 @@ def test_playlists_lead_to_the_bytes(app: Flask, scene: Scene, reel: film.Reel) 
             if line.startswith("#EXT-X-BYTERANGE"):
                 length, offset = map(int, line.split(":")[1].split("@"))
                 assert offset == covered
-                assert following == f"media/{name}.mp4"
+                assert following == f"media/{name}.mp4?v={hashlib.sha256(body).hexdigest()[:16]}"
                 covered += length
         assert covered == len(body), "the ranges cover the whole object"
         assert seconds == pytest.approx(film.SECONDS, abs=0.1)
@@ -151,6 +152,8 @@ def test_captions_chapters_and_storyboard(app: Flask, scene: Scene) -> None:
     assert board["interval"] == 2
     assert board["count"] == 6
     assert board["columns"] * board["rows"] >= board["count"]
+    peaks = browser.get(f"{scene.path}/peaks.json")
+    assert (peaks.mimetype, peaks.json["length"], len(peaks.json["data"])) == ("application/json", 240, 480)
 
 
 def test_what_is_not_there_is_the_same_404(app: Flask, session: Session, scene: Scene) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 from flask import Flask
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
-from app import clock
 from app.db import db
 from app.db.audit import AuditEvent
-from app.db.captions import CaptionTrack
 from app.db.recordings import NoticeAcknowledgement, RecordingState, WatchPosition
+from app.settings import Settings
 from app.storage.s3 import Storage
+from app.web import create_app
 from tests.support.world import Browser
 from tests.watching import film
 from tests.watching.conftest import Scene
@@ -30,7 +31,7 @@ def test_scripts_off_it_is_all_there(app: Flask, scene: Scene) -> None:
     for _, _, speaker, words in film.CUES:
         assert speaker in page
         assert words.replace("\n", " ") in page
-    assert "Automatic captions, not yet checked" in page
+    assert "not yet checked" not in page, "a person has checked these"
     assert "How useful was the session?" in page
     assert "The case is real and has been anonymised." in page
     assert "You are not asked to act on it." in page
@@ -39,11 +40,33 @@ def test_scripts_off_it_is_all_there(app: Flask, scene: Scene) -> None:
     assert "Only makers see this" not in page
 
 
-def test_checked_captions_say_nothing_of_machines(app: Flask, session: Session, scene: Scene) -> None:
-    track = session.scalars(select(CaptionTrack)).one()
-    track.reviewed_at = clock.now()
+def test_unchecked_captions_are_for_makers_who_are_told_so(
+    app: Flask, session: Session, storage: Storage, scene: Scene
+) -> None:
+    film.caption(session, storage, scene.recording, [(0, 1000, "", "Unheard of words.")], number=2, checked=False)
     session.commit()
-    assert "not yet checked" not in Browser(app, scene.viewer).get(scene.path).text
+    viewer, maker = Browser(app, scene.viewer), Browser(app, scene.maker)
+    page = viewer.get(scene.path).text
+    assert "Nobody has checked the captions of this recording yet" in page
+    assert "Unheard of words." not in page
+    assert "captions/en.vtt" not in page
+    assert viewer.get(f"{scene.path}/captions/en.vtt").status_code == 404
+    assert viewer.get("/api/v1/search?q=unheard").json["hits"] == []
+    page = maker.get(scene.path).text
+    assert "Automatic captions, not yet checked" in page
+    assert "Unheard of words." in page
+    assert "Nobody has checked them yet." in maker.get(f"{scene.path}/captions/en.vtt").text
+    assert len(maker.get("/api/v1/search?q=unheard").json["hits"]) == 1
+
+
+def test_a_setting_shows_unchecked_captions_to_viewers_marked(
+    settings: Settings, session: Session, storage: Storage, scene: Scene
+) -> None:
+    film.caption(session, storage, scene.recording, [(0, 1000, "", "Unheard of words.")], number=2, checked=False)
+    session.commit()
+    page = Browser(create_app(replace(settings, captions_unreviewed="show")), scene.viewer).get(scene.path).text
+    assert "Automatic captions, not yet checked" in page
+    assert "Unheard of words." in page
 
 
 def test_no_speech_is_said(app: Flask, session: Session, storage: Storage, scene: Scene) -> None:

@@ -25,30 +25,34 @@ from tests.workers.conftest import add_recording
 
 #: Signs of life fast enough for tests; the proportions are those of the real ones.
 TIMINGS = "beat=0.2, heartbeat=0.5, stalled=2.5, sweep=0.5, poll=0.3, upkeep=600, model=0.5, stop=4"
-_START = f"""
+_START = """
 import sys
 from app import logs
 from app.settings import Settings
 from workers.worker import Timings, run_worker
-exec(sys.argv[2])
+{first}
 logs.configure("INFO", "worker")
-sys.exit(run_worker(Settings.load(), [q for q in sys.argv[1].split(",") if q], timings=Timings({TIMINGS})))
+sys.exit(run_worker(Settings.load(), [q for q in sys.argv[1].split(",") if q], timings=Timings({timings})))
 """
 
 
 class WorkerProcess:
-    """`python` with one worker in it; its log is kept in a file."""
+    """`python` with one worker in it; its log is kept in a file. `first` is code that it runs before it starts."""
 
-    def __init__(self, settings: Settings, log: Path, queues: str = "", *, before: str = "") -> None:
-        """`before` is Python that the process runs first."""
+    def __init__(
+        self, settings: Settings, log: Path, queues: str = "", *, timings: str = TIMINGS, first: str = ""
+    ) -> None:
         environment = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
         for name in ("database_url", "s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key", "secret_key", "data",
-                     "chunk_seconds", "caption_engine", "caption_model", "encode_threads", "worker_encode", "max_duration_seconds"):  # fmt: skip
+                     "chunk_seconds", "caption_engine", "caption_model", "encode_threads", "worker_encode", "machine_encode", "max_duration_seconds"):  # fmt: skip
             environment[PREFIX + name.upper()] = str(getattr(settings, name))
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _START, queues, before], env=environment, stdout=output, stderr=subprocess.STDOUT
+                [sys.executable, "-c", _START.format(timings=timings, first=first), queues],
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
 
     @property
@@ -85,9 +89,13 @@ class WorkerProcess:
 def children(pid: int) -> list[int]:
     """Process ids of all that a process has started, near and far."""
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return []  # it has ended meanwhile
+    for task in tasks:
         try:
-            near = [int(child) for child in task.read_text().split()]
+            near = [int(child) for child in (task / "children").read_text().split()]
         except (FileNotFoundError, ProcessLookupError):
             continue
         for child in near:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -18,6 +20,7 @@ from app.domain.stage_runs import Made
 from app.errors import NotFound, RejectedMedia, Unavailable
 from app.media import sandbox
 from app.pipeline.spec import Workflow
+from app.storage.s3 import Storage, Stored
 from tests.workers.conftest import PLAN, add_recording
 from workers.context import Result, SkipStageError, StageContext, StageFailedError
 from workers.pulse import Pulse
@@ -87,6 +90,9 @@ def test_a_stage_that_does_its_work(bench: Bench) -> None:
         (StageFailedError("It did not work."), "queued", 1),
         (ZeroDivisionError("secret words"), "queued", 1),
         (sandbox.Failed(1, "of a file"), "queued", 1),
+        (sandbox.NoRoom(), "queued", 0),
+        (OSError(errno.ENOSPC, "No space left on device"), "queued", 0),
+        (OSError(errno.EACCES, "secret words"), "queued", 1),
         (NotFound(), "failed", 1),
         (RejectedMedia("No video.", code="not-a-video"), "failed", 0),
         (SkipStageError("Nothing to do."), "skipped", 0),
@@ -100,6 +106,15 @@ def test_a_stage_that_does_not(bench: Bench, error: Exception, state: str, failu
     assert bench.given_up == 0
 
 
+def test_a_disk_without_room_for_a_folder_uses_up_no_retry(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("workers.scratch.tempfile.mkdtemp", full)
+        assert bench.do(lambda context: Result())[:2] == ("queued", 0)
+
+
 def test_a_stage_that_runs_over_its_time_is_stopped_and_tried_again(bench: Bench) -> None:
     def code(context: StageContext) -> Result:
         context.held.deadline = time.monotonic()
@@ -110,6 +125,29 @@ def test_a_stage_that_runs_over_its_time_is_stopped_and_tried_again(bench: Bench
         raise AssertionError("nobody stopped it")
 
     assert bench.do(code) == ("queued", 1, "Processing took longer than is allowed.")
+
+
+def test_what_is_made_is_kept_while_storage_restarts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, tries = Storage.put_file, []
+
+    def restarting(self: Storage, *given: Any) -> Stored:
+        tries.append(given)
+        if len(tries) == 1:
+            raise Unavailable("Storage does not answer.")
+        return put(self, *given)
+
+    def code(context: StageContext) -> Result:
+        (context.scratch / "poster").write_bytes(b"jpeg")
+        return Result(
+            plan=PLAN,
+            artefacts=[
+                context.keep(ArtefactKind.POSTER, "", context.scratch / "poster", "poster.jpg", "image/jpeg", {})
+            ],
+        )
+
+    monkeypatch.setattr(Storage, "put_file", restarting)
+    assert bench.do(code) == ("succeeded", 0, "")
+    assert len(tries) == 2
 
 
 def test_storage_that_goes_away_at_the_very_end_leaves_nothing_half_done(bench: Bench) -> None:

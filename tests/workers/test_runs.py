@@ -7,14 +7,18 @@ import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from app.core import Core
+from app.core import Core, build_core
+from app.db import db
 from app.db.recordings import Artefact, ArtefactKind, Recording, RecordingState
 from app.db.runs import Run, RunState, StageRun, StageState
 from app.domain import runs, stage_runs
 from app.domain.stage_runs import Made
 from app.errors import Conflict
 from app.pipeline.spec import Workflow
+from app.settings import Settings
 from tests.workers.conftest import PLAN, add_recording
+from tests.workers.harness import in_session, wait_until
+from workers.pulse import DATABASE_AWAY
 
 
 def row(session: Session, run: Run, stage: str, chunk: int = 0) -> StageRun:
@@ -111,6 +115,58 @@ def test_a_worker_that_froze_and_woke_up_late_changes_nothing(
     assert stage_runs.finish(session, look, other, {}, plan=PLAN)
     assert not stage_runs.finish(session, look, other, {}, plan=PLAN), "an end counts once"
     assert jobs(session).count("cut0") == 1
+
+
+def test_a_worker_that_froze_inside_a_transaction_holds_nobody_up(
+    core: Core, settings: Settings, small: Workflow
+) -> None:
+    with core.session() as session:
+        run = runs.start(session, add_recording(session), small.name)
+        look = row(session, run, "look").id
+        stage_runs.begin(session, look, "frozen")
+        stale(session)
+    machine = build_core(settings, idle_seconds=1)
+    with pytest.raises(DATABASE_AWAY), machine.session() as frozen:
+        # it has looked for lost stages and holds what it found, and its next word never comes
+        assert stage_runs.recover(frozen, 15) == 1
+        wait_until(lambda: in_session(core, lambda s: stage_runs.recover(s, 15)) == 1, 15, "the database lets go")
+    with machine.app.app_context():
+        db.engine.dispose()
+
+
+def test_a_job_that_its_living_worker_has_lost_is_given_out_again(
+    session: Session, small: Workflow, recording: Recording
+) -> None:
+    run = runs.start(session, recording, small.name)
+    look = row(session, run, "look")
+
+    def statuses() -> list[str]:
+        return list(session.scalars(text("SELECT status::text FROM procrastinate_jobs")))
+
+    def lose() -> None:
+        """The job counts as taken by a worker that gives signs of life, since a minute ago."""
+        session.execute(
+            text(
+                "WITH w AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id) "
+                "UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM w)"
+            )
+        )
+        session.execute(text("UPDATE procrastinate_events SET at = now() - interval '1 minute'"))
+
+    lose()
+    stage_runs.recover(session, 15)
+    assert statuses() == ["todo"], "nobody has begun the stage"
+    lose()
+    attempt = stage_runs.begin(session, look.id, "w")
+    assert attempt
+    stage_runs.recover(session, 15)
+    assert statuses() == ["doing"], "the stage is at work"
+    stage_runs.fail(session, look.id, attempt, "It broke.", "broken", final=True)
+    stage_runs.recover(session, 15)
+    assert statuses() == ["doing"], "the worker may be about to write the job's end"
+    stale(session)
+    stage_runs.recover(session, 15)
+    assert statuses() == ["todo"], "it has ended long ago"
 
 
 def stale(session: Session) -> None:

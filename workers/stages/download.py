@@ -8,10 +8,11 @@ from workers.context import Result, StageContext
 
 
 def run(context: StageContext) -> Result:
-    """The rung nearest to 480, joined with the sound where there is any."""
+    """The rung nearest to 480, where there is a picture, joined with the sound where there is any."""
     plan = context.plan
-    picture = context.fetch(ArtefactKind.RENDITION, plan.plain.name)
+    rung = plan.plain if plan.rungs else None
+    picture = context.fetch(ArtefactKind.RENDITION, rung.name) if rung is not None else None
     sound = context.fetch(ArtefactKind.AUDIO) if context.has(ArtefactKind.AUDIO) else None
     file = encode.mux_mp4(picture, sound, context.scratch, context.cancelled)
-    detail = {"rung": plan.plain.name, "width": plan.plain.width, "height": plan.plain.height}
+    detail = {"rung": rung.name, "width": rung.width, "height": rung.height} if rung is not None else {}
     return Result(artefacts=[context.keep(ArtefactKind.DOWNLOAD, "", file, "download.mp4", "video/mp4", detail)])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from app.db.recordings import ArtefactKind
-from app.domain.stage_runs import Made
+from app.domain.replacing import Made
 from app.media import encode, fmp4
+from app.media.damage import Damage
 from app.media.join import join as join_files
 from app.media.ladder import Plan, Rung
 from app.storage import keys
@@ -25,21 +28,32 @@ def copy(context: StageContext) -> Result:
 def transcode(context: StageContext) -> Result:
     """One chunk in all rungs that are encoded; its objects live until the run ends."""
     source, _ = context.source()
+    plan = context.plan
+    holes: list[dict[str, Any]] = []
+
+    def damaged() -> None:
+        part = plan.chunks[context.chunk]
+        start, end = (float(frame / plan.fps) for frame in (part.start, part.start + part.frames))
+        holes.append(Damage("picture", start, end).to_json())
+
     files = encode.transcode_chunk(
-        source, context.plan, context.chunk, context.scratch, context.progress, context.cancelled
+        source, plan, context.chunk, context.scratch, context.progress, context.cancelled, on_damage=damaged
     )
     objects = {}
     for rung, file in files.items():
-        context.check()
         key = keys.chunk(context.recording_id, context.run_id, context.chunk, rung, context.attempt)
-        stored = context.core.storage.put_file(key, file, "video/mp4")
-        objects[rung] = {"key": key, "sha256": stored.sha256}
-    return Result(outputs={"objects": objects})
+        stored = context.store(key, file, "video/mp4")
+        with file.open("rb") as opened:
+            index = fmp4.index(opened)
+        objects[rung] = {"key": key, "sha256": stored.sha256, "size": stored.size, "index": index.to_json()}
+    return Result(outputs={"objects": objects, "damage": holes})
 
 
 def join(context: StageContext) -> Result:
-    """The rung nearest to 480: it makes the recording watchable."""
-    return _join(context, [first_rung(context.plan)])
+    """The rung nearest to 480. What the chunks were told of damage is kept with it, also when they are gone."""
+    holes = [hole for outputs in context.outputs_of("transcode") for hole in outputs.get("damage", [])]
+    result = _join(context, [first_rung(context.plan)])
+    return replace(result, outputs={"damage": holes})
 
 
 def join_others(context: StageContext) -> Result:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 import app.captions
 from app import logs
-from app.captions import engines, languages, models
+from app.captions import engines, models, spoken
 from app.captions.audio import BLOCK_SECONDS
 from app.captions.cues import build_cues
 from app.db.cases import Case
@@ -113,7 +113,7 @@ def _task(context: StageContext, model: Path) -> _Task:
             engine=settings.caption_engine,
             model=model.resolve(),
             language=recording.spoken_language or settings.caption_language,
-            otherwise=languages.fallback(settings.caption_language),
+            otherwise=spoken.fallback(settings.caption_language),
             glossary=tuple(glossary or ()),
             duration=(recording.duration_ms or 0) / 1000,
             audio=context.find(session, ArtefactKind.AUDIO).sha256,

@@ -11,9 +11,9 @@ from app import clock
 from app.access import Action, policy
 from app.db import db
 from app.db.recordings import Recording, RecordingState
-from app.domain import grants, hearing, looks, paging, recordings, standing
+from app.domain import grants, hearing, looks, paging, posters, recordings, reprocessing, standing
 from app.errors import Invalid
-from app.web import guard, links, listing
+from app.web import captions_shown, guard, links, listing
 from app.web.api import grants as shared
 from app.web.api.pages import PAGING, page_size
 from app.web.bodies import Body
@@ -66,6 +66,11 @@ RECORDING = component(
                     }
                 )
             ),
+            "sounds": array(STRING),
+            "watchable_seconds": nullable(NUMBER),
+            "damage": array(
+                thing({"kind": one_of("end", "picture", "sound"), "start": NUMBER, "end": NUMBER, "sentence": STRING})
+            ),
             "caption_state": one_of(*get_args(hearing.State)),
             "language": STRING,
             "links": thing(
@@ -73,21 +78,27 @@ RECORDING = component(
                     "self": URI,
                     "watch": URI,
                     "playlist": nullable(URI),
+                    "manifest": nullable(URI),
                     "captions": nullable(URI),
                     "poster": nullable(URI),
                     "storyboard": nullable(URI),
+                    "peaks": nullable(URI),
                 }
             ),
             "seconds_left": nullable(NUMBER),
             "stages": array(
-                thing({"name": STRING, "label": STRING, "state": STRING, "progress": NUMBER}),
+                thing({"name": STRING, "label": STRING, "state": STRING, "progress": NUMBER, "waiting": STRING}),
             ),
         },
         optional=("seconds_left", "stages"),
         note="`progress` runs from 0 to 1. `seconds_left` and `stages` are for those who may manage the recording. "
-        "A link is null until there is something behind it. `caption_state` is waiting-for-model where captions will be made "
-        "by themselves once there is a speech model. `language` is the language that was chosen as spoken: a code, auto, or "
-        "empty for the instance's setting.",
+        "A link is null until there is something behind it. `sounds` names the tracks of sound that can be heard, the "
+        "usual one first. `watchable_seconds` is how much can be watched while the picture is still being encoded, and "
+        "null once all of it can. `damage` says what of the uploaded file is missing. "
+        "A stage's `waiting` says why workers could not take it up yet, "
+        "for example for want of room on their disk; it goes on by itself. "
+        "`caption_state` is waiting-for-model where captions will be made by themselves once there is a speech model. "
+        "`language` is the language that was chosen as spoken: a code, auto, or empty for the instance's setting.",
     ),
 )
 SUMMARY = component(
@@ -106,6 +117,12 @@ SUMMARY = component(
         }
     ),
 )
+PUBLISH = thing(
+    {"without_captions": BOOLEAN},
+    optional=("without_captions",),
+    note="While nobody has checked the captions, publishing is refused with the code `captions-unchecked` unless "
+    "`without_captions` is true.",
+)
 STATE_ONLY = component("RecordingState", thing({"id": UUID, "state": STATE, "published": BOOLEAN}))
 
 
@@ -116,7 +133,7 @@ def _seconds(recording: Recording) -> float | None:
 def shape(recording: Recording) -> dict[str, Any]:
     """A recording as the API shows it to this actor."""
     session = db.session()
-    facts = standing.of(session, recording.id)
+    facts = standing.of(session, recording.id, captions_shown.shown())
     run = standing.latest_run(session, recording)
     progress = standing.progress(recording, run)
     shown = {
@@ -130,6 +147,9 @@ def shape(recording: Recording) -> dict[str, Any]:
         "published": recording.published_at is not None,
         "renditions": [vars(rendition) for rendition in facts.renditions],
         "captions": [{**vars(track), "no_speech": track.no_speech} for track in facts.captions],
+        "sounds": facts.sounds,
+        "watchable_seconds": facts.growing_seconds,
+        "damage": [{**part.to_json(), "sentence": part.sentence} for part in recordings.damage(recording)],
         "caption_state": hearing.state(recording, run, made=bool(facts.captions)),
         "language": recording.spoken_language,
         "links": links.of_recording(recording, facts),
@@ -226,10 +246,24 @@ def _state_answer(recording: Recording) -> Any:
 
 @bp.post("/<uuid:recording_id>/publish")
 @guard.on(Action.RECORDING_PUBLISH, Recording, lock=True)
-@describe("Open it to the audience of its grants", responses={200: STATE_ONLY}, tags=SHARING)
+@describe(
+    "Open it to the audience of its grants",
+    request=PUBLISH,
+    responses={200: STATE_ONLY},
+    tags=SHARING,
+)
 def publish(recording: Recording) -> Any:
     """Publish."""
-    grants.publish(db.session(), guard.actor(), recording)
+    body = Body()
+    without_captions = body.flag("without_captions")
+    body.check()
+    grants.publish(
+        db.session(),
+        guard.actor(),
+        recording,
+        without_captions=without_captions,
+        unchecked_shown=captions_shown.unchecked_are_shown(),
+    )
     return _state_answer(recording)
 
 
@@ -258,6 +292,39 @@ def restore(recording: Recording) -> Any:
     """Undo a withdrawal."""
     recordings.restore(db.session(), guard.actor(), recording)
     return _state_answer(recording)
+
+
+@bp.post("/<uuid:recording_id>/reprocess")
+@guard.on(Action.RECORDING_EDIT, Recording)
+@describe(
+    "Process it again, behind other work: only what is stale is done; it can be watched meanwhile",
+    responses={202: STATE_ONLY},
+    tags=TAGS,
+)
+def reprocess(recording: Recording) -> Any:
+    """Process again."""
+    reprocessing.again(db.session(), guard.actor(), recording)
+    return _state_answer(recording), 202
+
+
+@bp.put("/<uuid:recording_id>/poster")
+@guard.on(Action.RECORDING_EDIT, Recording)
+@describe(
+    "Choose the frame that stands for it; null is the automatic choice",
+    request=thing({"seconds": nullable(NUMBER)}),
+    responses={202: STATE_ONLY},
+    tags=TAGS,
+)
+def choose_poster(recording: Recording) -> Any:
+    """Have the poster made of the frame at a second."""
+    body = Body()
+    seconds = body.number("seconds")
+    body.check()
+    if seconds is None:
+        posters.forget(db.session(), guard.actor(), recording)
+    else:
+        posters.choose(db.session(), guard.actor(), recording, seconds)
+    return _state_answer(recording), 202
 
 
 @bp.get("/<uuid:recording_id>/grants")

@@ -13,7 +13,7 @@ from app.access import Action
 from app.db import db
 from app.domain import search
 from app.errors import Invalid
-from app.web import guard, listing
+from app.web import captions_shown, guard, listing
 from app.web.openapi import (
     BOOLEAN,
     NUMBER,
@@ -91,7 +91,12 @@ def find() -> Any:
         raise Invalid("Say what to search for, as q", fields={"q": "Say what to search for, as q"})
     after = request.args.get("after")
     found, more = search.hits(
-        db.session(), guard.actor(), words, after=decode(after) if after else None, size=int(limit)
+        db.session(),
+        guard.actor(),
+        words,
+        captions_shown.shown(),
+        after=decode(after) if after else None,
+        size=int(limit),
     )
     return jsonify(
         {

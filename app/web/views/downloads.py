@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Response, make_response, redirect, render_template
-from wtforms import RadioField
+from wtforms import RadioField, SelectField
 from wtforms.validators import InputRequired
 
-from app.access import Action
+from app import clock
+from app.access import Action, policy
+from app.captions import files
 from app.db import db
 from app.db.recordings import Recording
 from app.domain import downloads
-from app.web import doors, guard
+from app.web import captions_shown, doors, guard
 from app.web.forms import Form, text_field
 from app.web.headers import content_security_policy, origin_of
 
@@ -23,6 +25,12 @@ class DownloadForm(Form):
     """What, and why."""
 
     part = RadioField("What to download", [InputRequired("Choose what to download")], choices=[])
+    format = SelectField(
+        "Kind of file",
+        choices=[("", "The usual one"), *((one.name, f"{one.label} (.{one.name})") for one in files.FORMATS.values())],
+        validate_choice=False,
+        description="For captions WebVTT, SubRip, TTML, plain text or Word; for transcripts plain text or Word.",
+    )
     reason = text_field("Why you download it", most=downloads.MOST_REASON, hint="It is kept with your name.")
 
 
@@ -33,8 +41,13 @@ def show(recording: Recording) -> Any:
     return _page(recording, _filled(DownloadForm(formdata=None), recording))
 
 
+def drafts(recording: Recording) -> bool:
+    """Whether whoever asks may also take what is still being worked on."""
+    return policy.allows(db.session(), guard.actor(), Action.CAPTIONS_EDIT, recording.id, clock.now())
+
+
 def _filled(form: DownloadForm, recording: Recording) -> DownloadForm:
-    found = downloads.parts(db.session(), recording)
+    found = downloads.parts(db.session(), recording, captions_shown.shown(), drafts=drafts(recording))
     form.part.choices = [(part.name, part.label) for part in found]
     if len(found) > 0 and form.part.data is None:
         form.part.data = found[0].name
@@ -66,20 +79,27 @@ def send(recording: Recording) -> Any:
     form = _filled(DownloadForm(), recording)
     if not form.part.choices:
         return _page(recording, form)
-    part = form.attempt(
-        lambda: downloads.take(db.session(), guard.actor(), recording, form.part.data or "", form.reason.data or "")
-    )
-    return _page(recording, form) if part is None else _file(part)
-
-
-def _file(part: downloads.Part) -> Any:
-    """The file, as one to be kept; stored ones by an address that lives for a minute at most where that can be reached."""
-    disposition = f'attachment; filename="{part.filename}"'
-    if part.artefact is None:
-        return Response(
-            part.text, content_type="text/plain; charset=utf-8", headers={"Content-Disposition": disposition}
+    taken = form.attempt(
+        lambda: downloads.take(
+            db.session(),
+            guard.actor(),
+            recording,
+            form.part.data or "",
+            captions_shown.shown(),
+            form.reason.data or "",
+            kind=form.format.data or "",
+            drafts=drafts(recording),
         )
-    key, size, media_type = part.artefact.key, part.artefact.size, part.artefact.media_type
+    )
+    return _page(recording, form) if taken is None else file(taken)
+
+
+def file(taken: downloads.Taken) -> Any:
+    """The file, as one to be kept; stored ones by an address that lives for a minute at most where that can be reached."""
+    disposition = f'attachment; filename="{taken.filename}"'
+    if taken.artefact is None:
+        return Response(taken.body, content_type=taken.media_type, headers={"Content-Disposition": disposition})
+    key, size, media_type = taken.artefact.key, taken.artefact.size, taken.artefact.media_type
     storage = guard.core().storage
     if doors.door(guard.core()) == "s3" and not guard.uses_token():
         return redirect(storage.presign_get(key, media_type=media_type, disposition=disposition), 303)

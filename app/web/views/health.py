@@ -10,11 +10,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from app.db import db
+from app.db.fixity import FindingKind, FixityFinding
 from app.db.recordings import Recording
 from app.db.runs import Run, StageRun
 from app.db.sign_in import WebSession
+from app.db.workers import WorkerState
+from app.domain import rehash, work, workers
 from app.errors import NotFound, VignetteError
 from app.web import guard
 from app.web.doors import is_loopback
@@ -81,10 +85,43 @@ class _Figures:
         for queue, status, count in session.execute(JOBS):
             jobs.add_metric([queue, status], count)
         yield jobs
+        yield from self._work(session())
         sessions = session.scalar(
             select(func.count()).select_from(WebSession).where(WebSession.expires_at > func.now())
         )
         yield GaugeMetricFamily("vignette_web_sessions", "Browser sessions that have not ended", value=sessions or 0)
+
+    def _work(self, session: Session) -> Iterator[Metric]:
+        """Workers, waits and stored objects."""
+        listed = workers.listing(session)
+        crew = GaugeMetricFamily("vignette_workers", "Workers by state", labels=["state"])
+        for worker_state in WorkerState:
+            crew.add_metric([worker_state.value], sum(worker.state is worker_state for worker in listed))
+        yield crew
+        waits = GaugeMetricFamily(
+            "vignette_queue_oldest_wait_seconds", "How long the oldest job that could run has waited", labels=["queue"]
+        )
+        no_room = GaugeMetricFamily(
+            "vignette_stages_without_room", "Stages that no worker had room for yet", labels=["queue"]
+        )
+        for queue in work.queues(session, listed):
+            waits.add_metric([queue.name], queue.oldest_seconds or 0)
+            no_room.add_metric([queue.name], queue.no_room)
+        yield from (waits, no_room)
+        wrong = GaugeMetricFamily("vignette_fixity_findings", "Stored objects that are wrong now", labels=["kind"])
+        counts = session.execute(select(FixityFinding.kind, func.count()).group_by(FixityFinding.kind))
+        found = {kind: count for kind, count in counts}  # noqa: C416 - rows are no pairs to `dict`
+        for kind in FindingKind:
+            wrong.add_metric([kind.value], found.get(kind, 0))
+        yield wrong
+        standing = rehash.standing(session, guard.core().settings.rehash_days)
+        yield GaugeMetricFamily("vignette_fixity_due", "Stored objects that are due to be read", value=standing.due)
+        if standing.oldest is not None:
+            yield GaugeMetricFamily(
+                "vignette_fixity_oldest_timestamp_seconds",
+                "When the longest unread object was stored or read",
+                value=standing.oldest.timestamp(),
+            )
 
 
 @bp.get("/metrics")

@@ -12,7 +12,7 @@ from app.db import db
 from app.db.people import Role
 from app.domain import directory, library, watching
 from app.domain.days import today
-from app.web import cards, guard
+from app.web import captions_shown, cards, guard
 
 bp = Blueprint("home", __name__)
 
@@ -27,7 +27,7 @@ def index() -> Any:
     guard.require_proof()
     begun = watching.to_continue(session, who)
     new = watching.new_nearby(session, who)
-    extras = library.extras(session, who, [recording for recording, _ in begun] + new)
+    extras = library.extras(session, who, [recording for recording, _ in begun] + new, captions_shown.shown())
     makes = policy.can(who, Action.RECORDING_CREATE)
     return render_template(
         "pages/home.html",

@@ -11,7 +11,7 @@ from app.access import Action, policy
 from app.db import db
 from app.db.cases import Case
 from app.domain import library, paging, search
-from app.web import cards, guard, links, listing
+from app.web import captions_shown, cards, guard, links, listing
 
 bp = Blueprint("library", __name__)
 
@@ -26,6 +26,7 @@ def _wish() -> library.Wish:
             for facet in library.FACETS
         },
         case_id=links.as_id(asked.get("case", "")),
+        by_ear=asked.get("by_ear") == "yes",
         drafts=asked.get("drafts") == "yes" and policy.can(guard.actor(), Action.RECORDING_CREATE),
     )
 
@@ -33,6 +34,7 @@ def _wish() -> library.Wish:
 def _kept(wish: library.Wish, sort: str) -> dict[str, Any]:
     """The wish as it stands in addresses."""
     kept: dict[str, Any] = {"q": wish.words, "case": wish.case_id, "drafts": "yes" if wish.drafts else "", "sort": sort}
+    kept["by_ear"] = "yes" if wish.by_ear else ""
     kept |= {facet: list(codes) for facet, codes in wish.chosen.items()}
     return {name: value for name, value in kept.items() if value}
 
@@ -42,19 +44,20 @@ def _kept(wish: library.Wish, sort: str) -> dict[str, Any]:
 def index() -> Any:
     """The list with its filters."""
     session, who, wish = db.session(), guard.actor(), _wish()
-    sortings = library.sortings(wish.words)
+    shown = captions_shown.shown()
+    sortings = library.sortings(wish.words, shown)
     sorting = paging.choose(sortings, request.args.get("sort"))
     page, facets = library.listing(
-        session, who, wish, sorting, after=request.args.get("after", ""), before=request.args.get("before", "")
+        session, who, wish, sorting, shown, after=request.args.get("after", ""), before=request.args.get("before", "")
     )
-    hits = search.spoken(session, page.rows, wish.words) if wish.words else {}
+    hits = search.spoken(session, page.rows, wish.words, shown) if wish.words else {}
     kept = _kept(wish, sorting.name if sorting is not sortings[0] else "")
     case = None
     if wish.case_id is not None:
         case = session.scalar(policy.visible(who, Action.CASE_VIEW, clock.now()).where(Case.id == wish.case_id))
     return render_template(
         "pages/library/index.html",
-        recordings=cards.cards(page.rows, library.extras(session, who, page.rows), hits),
+        recordings=cards.cards(page.rows, library.extras(session, who, page.rows, shown), hits),
         wish=wish,
         case=case,
         groups=[

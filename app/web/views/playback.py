@@ -16,13 +16,14 @@ from flask import Blueprint, Response, jsonify, redirect, request
 
 from app.access import Action
 from app.db import db
-from app.db.recordings import Artefact, ArtefactKind, Recording
-from app.domain import playback, viewings
-from app.web import doors, guard, ranges
+from app.db.recordings import Artefact, ArtefactKind, Recording, RetiredObject
+from app.domain import growing, playback, posters, viewings
+from app.web import captions_shown, doors, guard, ranges
 
 bp = Blueprint("playback", __name__)
 
 PLAYLIST = "application/vnd.apple.mpegurl"
+DASH = "application/dash+xml"
 WEBVTT = "text/vtt; charset=utf-8"
 
 View = Callable[..., Any]
@@ -47,6 +48,13 @@ def master(recording: Recording) -> Response:
     return Response(playback.master_playlist(db.session(), recording.id), mimetype=PLAYLIST)
 
 
+@_route("manifest.mpd", "manifest")
+def manifest(recording: Recording) -> Response:
+    """The same for players of DASH."""
+    viewings.opened(db.session(), guard.actor(), recording)
+    return Response(playback.dash_manifest(db.session(), recording.id), mimetype=DASH)
+
+
 @_route("<name>.m3u8", "media_playlist")
 def media_playlist(recording: Recording, name: str) -> Response:
     """The segments of one rendition, or of the sound."""
@@ -61,8 +69,18 @@ def iframe_playlist(recording: Recording, name: str) -> Response:
 
 @_route("media/<name>.mp4", "media")
 def media(recording: Recording, name: str) -> Response:
-    """The bytes of one rendition, or of the sound."""
-    found = playback.media(db.session(), recording.id, name)
+    """The bytes of one rendition, or of the sound; `v` is the version that a playlist was written for. While the rendition
+    is still being made, those of one chunk (`?chunk=2`).
+
+    One path for both: players compare the paths of segments when a playlist that grew becomes the final one.
+    """
+    found: Artefact | RetiredObject
+    chunk = request.args.get("chunk", "")
+    if chunk:
+        number = int(chunk) if chunk.isdecimal() and len(chunk) < 6 else -1
+        found = growing.piece(db.session(), recording.id, name, number)
+    else:
+        found = playback.media(db.session(), recording.id, name, request.args.get("v", ""))
     if guard.actor().kind != "person":  # a page of ours sends positions; of frames and tokens the bytes have to tell
         _played(recording)
     return deliver(found)
@@ -79,7 +97,8 @@ def video(recording: Recording) -> Response:
 @_route("captions/<language>.vtt", "captions")
 def captions(recording: Recording, language: str) -> Response:
     """The captions in one language. Never redirected: browsers take text tracks from the page's own origin only."""
-    return _whole(playback.artefact(db.session(), recording.id, ArtefactKind.CAPTIONS, language), WEBVTT)
+    text = playback.captions(db.session(), recording.id, language, captions_shown.shown())
+    return Response(text, content_type=WEBVTT)
 
 
 @_route("chapters.vtt", "chapters")
@@ -91,7 +110,13 @@ def chapters(recording: Recording) -> Response:
 @_route("poster.jpg", "poster")
 def poster(recording: Recording) -> Response:
     """The still that stands for the recording."""
-    return deliver(playback.artefact(db.session(), recording.id, ArtefactKind.POSTER))
+    return deliver(posters.current(db.session(), recording.id))
+
+
+@_route("peaks.json", "peaks")
+def peaks(recording: Recording) -> Response:
+    """The shape of the sound, for editors that draw it."""
+    return _whole(playback.artefact(db.session(), recording.id, ArtefactKind.PEAKS), "application/json")
 
 
 @_route("storyboard.json", "storyboard")
@@ -115,7 +140,7 @@ def _played(recording: Recording) -> None:
 # -- bytes -------------------------------------------------------------------------------------------------------------
 
 
-def deliver(artefact: Artefact) -> Response:
+def deliver(artefact: Artefact | RetiredObject) -> Response:
     """Answer with the bytes of a stored object, or with an address for them."""
     head = request.method == "HEAD"
     # a program that follows a redirect takes its token along, and S3 refuses a signed address with another proof beside

@@ -14,10 +14,23 @@ from app.db import db
 from app.db.recordings import Recording, RecordingState
 from app.db.runs import Run, RunState
 from app.db.vocabulary import TermKind
-from app.domain import chapters, grants, hearing, looks, paging, recordings, runs, standing, viewings, vocabulary
+from app.domain import (
+    chapters,
+    grants,
+    hearing,
+    looks,
+    paging,
+    recordings,
+    reprocessing,
+    runs,
+    sounds,
+    standing,
+    viewings,
+    vocabulary,
+)
 from app.errors import Conflict
 from app.pipeline.workflows import RECAPTION
-from app.web import choices, guard, links, rows, tasks
+from app.web import captions_shown, choices, guard, links, rows, tasks
 from app.web.forms import Checkboxes, Day, Form, text_field
 
 bp = Blueprint("recordings", __name__, url_prefix="/recordings")
@@ -82,10 +95,11 @@ def manage(recording: Recording) -> Any:
     session, who, now = db.session(), guard.actor(), clock.now()
     run = standing.latest_run(session, recording)
     progress = standing.progress(recording, run)
-    facts = standing.of(session, recording.id)
+    facts = standing.of(session, recording.id, captions_shown.shown())
     may = {
         "edit": policy.allows(session, who, Action.RECORDING_EDIT, recording.id, now),
         "publish": policy.allows(session, who, Action.RECORDING_PUBLISH, recording.id, now),
+        "captions": policy.allows(session, who, Action.CAPTIONS_EDIT, recording.id, now),
     }
     missing = grants.missing_for_publishing(session, recording)
     running = run is not None and run.state in runs.UNFINISHED
@@ -105,12 +119,26 @@ def manage(recording: Recording) -> Any:
         advice=tasks.advice(recording),
         running=running,
         retryable=_retryable(recording, run),
-        stages=[{"name": stage["name"], "title": stage["label"], "state": stage["state"]} for stage in progress.stages],
-        percent=int(progress.fraction * 100),
+        stages=[{**stage, "title": stage["label"]} for stage in progress.stages],
+        work=policy.can(who, Action.WORK_VIEW),
+        replacing=run is not None and run.state in runs.UNFINISHED and run.replaces,
+        stale=_stale(recording, run),
+        percent=int((runs.progress(run)["fraction"] if run is not None and run.replaces else progress.fraction) * 100),
         seconds_left=progress.seconds_left,
         undeletable=recordings.why_not_deletable(session, recording),
         may=may,
+        damage=recordings.damage(recording),
+        tracks=sounds.of_source(session, recording),
     )
+
+
+def _stale(recording: Recording, run: Run | None) -> tuple[str, ...] | None:
+    """What processing the recording again would renew; None where that cannot be done."""
+    busy = run is not None and run.state in runs.UNFINISHED
+    if busy or recording.state not in runs.KEPT_STATES or recording.watchable_at is None or run is None:
+        return None
+    found = reprocessing.stale_among(db.session(), guard.core().settings, [recording])
+    return found[0].stages if found else ()
 
 
 def _retryable(recording: Recording, run: Run | None) -> bool:
@@ -196,6 +224,15 @@ def retry(recording: Recording) -> Any:
     runs.retry(db.session(), _latest(recording))
     tasks.note(recording, "processing:retry")
     flash("The recording is being processed again. What was done before is not done twice.", "success")
+    return _to_manage(recording)
+
+
+@bp.post("/<uuid:recording_id>/reprocess")
+@guard.on(Action.RECORDING_EDIT, Recording)
+def reprocess(recording: Recording) -> Any:
+    """Process a ready recording again, behind other work."""
+    reprocessing.again(db.session(), guard.actor(), recording)
+    flash("The recording will be processed again when nothing else waits. It can be watched meanwhile.", "success")
     return _to_manage(recording)
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from app import clock
 from app.access import Action, policy
 from app.db import db
 from app.db.grants import Grant
 from app.db.recordings import Recording
-from app.domain import access_requests, grants, looks, recordings
+from app.domain import access_requests, caption_reviews, grants, looks, recordings
 from app.errors import Conflict, Invalid, NotFound
-from app.web import guard, rows, sharing
+from app.web import captions_shown, guard, rows, sharing
 
 bp = Blueprint("share", __name__, url_prefix="/recordings/<uuid:recording_id>/share")
 
@@ -33,6 +33,9 @@ def _page(recording: Recording, form: sharing.GrantForm, code: str = "") -> Any:
         by_case=[sharing.row(grant, now) for grant in grants.current(session, recording.case)],
         case_share=url_for("case_share.show", case_id=recording.case_id) if may_share_case else "",
         missing=grants.missing_for_publishing(session, recording),
+        uncaptioned=caption_reviews.why_not_captioned(
+            session, recording, unchecked_shown=captions_shown.unchecked_are_shown()
+        ),
         address=guard.core().settings.base_url + url_for("watch.show", recording_id=recording.id),
         codes=access_requests.codes(session, recording),
         code=code,
@@ -128,8 +131,14 @@ def revoke_code(recording: Recording, code_id: uuid.UUID) -> Any:
 @bp.post("/publish")
 @guard.on(Action.RECORDING_PUBLISH, Recording, lock=True)
 def publish(recording: Recording) -> Any:
-    """Open the recording to its audience."""
-    grants.publish(db.session(), guard.actor(), recording)
+    """Open the recording to its audience. Without captions only where the form says that this is known."""
+    grants.publish(
+        db.session(),
+        guard.actor(),
+        recording,
+        without_captions=request.form.get("without_captions") == "yes",
+        unchecked_shown=captions_shown.unchecked_are_shown(),
+    )
     flash("The recording is published. The people below can watch it now.", "success")
     return _back(recording)
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from app import clock
 from app.access import Action, policy
+from app.captions import languages
 from app.db import db
 from app.db.recordings import Recording, RecordingState
 from app.db.vocabulary import TermKind
-from app.domain import evaluations, looks, vocabulary, watching
-from app.web import guard, players
+from app.domain import descriptions, evaluations, growing, looks, recordings, vocabulary, watching
+from app.web import captions_shown, guard, players
 from app.web.forms import safe_next
 
 bp = Blueprint("watch", __name__)
@@ -71,7 +72,7 @@ def watch_page(
         and request.args.get("shown") != "yes"
         and not watching.has_watched(session, who, recording)
     )
-    captions = watching.captions(session, recording.id)
+    captions = watching.captions(session, recording.id, captions_shown.shown())
     mine = evaluations.mine(session, who, recording.id)
     start = asked if asked is not None else resume or 0.0
     player = players.player_of(
@@ -89,10 +90,14 @@ def watch_page(
         resumed=resume if asked is None else None,
         asked=asked,
         captions=captions,
-        said=next((_said(track) for track in captions if track.cues), None),
+        captions_hidden=player["captions_note"] == players.HIDDEN,
+        said=_said([track for track in captions if track.cues]),
+        description=descriptions.told(session, who, recording),
         themes=[term for term in recording.terms if term.kind is TermKind.THEME],
         draft=recording.published_at is None or recording.published_at > now,
         processing=recording.state is RecordingState.PROCESSING,
+        grown=growing.seconds(session, recording.id) if recording.state is RecordingState.PROCESSING else None,
+        damage=recordings.damage(recording),
         withdrawn=recording.state is RecordingState.WITHDRAWN,
         acknowledged=case.invented or watching.has_acknowledged(session, who),
         here=request.full_path.rstrip("?")
@@ -109,10 +114,15 @@ def watch_page(
     )
 
 
-def _said(track: watching.Captions) -> dict[str, Any]:
-    """A track as `components/transcript.html` draws it. Words wrap as the page is wide, not as captions do."""
+def _said(tracks: Sequence[watching.Captions]) -> dict[str, Any] | None:
+    """The first track as `components/transcript.html` draws it, and in which languages there are others. Words wrap as
+    the page is wide, not as captions do."""
+    if not tracks:
+        return None
     return {
-        "checked": track.checked,
+        "checked": tracks[0].checked,
+        "language": languages.of(tracks[0].language),
+        "others": [languages.of(track.language) for track in tracks[1:]],
         "rows": [
             {
                 "start": cue.start_ms / 1000,
@@ -120,7 +130,7 @@ def _said(track: watching.Captions) -> dict[str, Any]:
                 "text": cue.text.replace("\n", " "),
                 "speaker": cue.speaker,
             }
-            for cue in track.cues
+            for cue in tracks[0].cues
         ],
     }
 

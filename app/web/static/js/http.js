@@ -2,12 +2,14 @@
 
 /** An answer that was not a success. `status` is 0 when there was no answer at all. */
 export class ApiError extends Error {
-  constructor(status, sentence, { fields = {}, retryAfter = 0 } = {}) {
+  constructor(status, sentence, { fields = {}, retryAfter = 0, code = "", body = {} } = {}) {
     super(sentence);
     this.name = "ApiError";
     this.status = status;
     this.fields = fields;
     this.retryAfter = retryAfter;
+    this.code = code;
+    this.body = body;
   }
 }
 
@@ -22,6 +24,8 @@ async function errorFrom(answer) {
   return new ApiError(answer.status, problem.detail || problem.title || `The server answered ${answer.status}.`, {
     fields: problem.errors ?? {},
     retryAfter,
+    code: problem.code ?? "",
+    body: problem,
   });
 }
 

@@ -47,6 +47,7 @@ class Live {
     const news = [];
     for (const stage of stages) {
       const row = this.root.querySelector(`[data-stage="${CSS.escape(stage.name)}"]`) ?? this.#row(stage);
+      row.querySelector('[data-live="waiting"]').textContent = stage.waiting ?? "";
       if (row.dataset.state === stage.state) continue;
       row.dataset.state = stage.state;
       const tag = this.#tag(stage.state);
@@ -66,7 +67,10 @@ class Live {
     title.textContent = label ?? name;
     const tag = document.createElement("span");
     tag.dataset.live = "tag";
-    row.append(title, tag);
+    const waiting = document.createElement("span");
+    waiting.className = "app-stages__waiting";
+    waiting.dataset.live = "waiting";
+    row.append(title, tag, waiting);
     this.root.querySelector(".app-stages").append(row);
     return row;
   }

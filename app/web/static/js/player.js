@@ -70,6 +70,7 @@ export class Player {
       start,
       handlers: {
         onLevels: (levels) => this.#listLevels(levels),
+        onSounds: (names) => this.#listSounds(names),
         onLevel: (name) => { this.part("quality").options[0].textContent = `Automatic (current: ${name})`; },
         onProblem: (reason) => this.#showProblem(reason),
       },
@@ -83,8 +84,16 @@ export class Player {
     }
   }
 
+  /** Several tracks of sound are a choice; one is none. */
+  #listSounds(names) {
+    const sound = this.part("sound");
+    sound.replaceChildren(...names.map((name, index) => new Option(name, String(index))));
+    sound.closest(".app-player__choice").hidden = names.length < 2;
+  }
+
   #listLevels(levels) {
     const quality = this.part("quality");
+    quality.length = 1; // the automatic choice; the list is told again when the source begins anew
     for (const { index, name } of levels.toReversed()) quality.add(new Option(name, String(index)));
   }
 
@@ -195,6 +204,7 @@ export class Player {
     on("size", "change", (e) => this.#prefer({ size: e.target.value }));
     on("colour", "change", (e) => this.#prefer({ colour: e.target.value }));
     on("language", "change", (e) => this.captions.select(Number(e.target.value)));
+    on("sound", "change", (e) => this.source.chooseSound(Number(e.target.value)));
     on("quality", "change", (e) => this.source.choose(Number(e.target.value)));
     on("retry", "click", () => this.#retry());
     for (const name of ["settings", "chapters"]) on(name, "click", () => this.#open(name));

@@ -49,6 +49,7 @@ export class Captions {
       voice.removeAttribute("title");
     }
     words.lang = this.#track.language;
+    words.dir = "auto"; // right to left where the words are
     const paragraph = document.createElement("p");
     paragraph.append(words);
     return paragraph;

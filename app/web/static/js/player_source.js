@@ -22,6 +22,11 @@ async function reasonFor(url, isPlaylist) {
   }
 }
 
+/** What people call a level: its short edge. */
+function nameOf(level) {
+  return `${Math.min(level.width, level.height) || level.height}p`;
+}
+
 class FileSource {
   kind = "file";
   levels = [];
@@ -49,25 +54,33 @@ class HlsSource {
   kind = "hls";
   levels = [];
   #recoveredAt = -Infinity;
+  #reloadedAt = -Infinity;
   #mediaFailed = false;
+  #grows = false;
 
   constructor(Hls, video, url, start, handlers) {
     Object.assign(this, { Hls, video, url, handlers });
     this.hls = new Hls({
-      startPosition: start > 0 ? start : -1,
+      startPosition: Math.max(start, 0), // said also for 0: a playlist that still grows would begin near its end
       enableWorker: false, // its worker is a blob, which a strict content security policy forbids; fMP4 needs none
       capLevelToPlayerSize: true,
       backBufferLength: 60,
+      // The same picture in fewer bytes, where the browser can decode it; otherwise hls.js leaves those levels out.
+      videoPreference: { videoCodec: "av01" },
       // Captions are ours: hls.js would switch off text tracks that it did not make.
       subtitleStreamController: undefined,
       subtitleTrackController: undefined,
       timelineController: undefined,
     });
     this.hls.on(Hls.Events.MANIFEST_PARSED, (_, data) => {
-      this.levels = data.levels.map((level, index) => ({ index, name: `${Math.min(level.width, level.height) || level.height}p` }));
+      const all = data.levels.map((level, index) => ({ index, name: nameOf(level), av1: level.videoCodec?.startsWith("av01") }));
+      // each size once: there is an AV1 level beside every other one, or none at all
+      this.levels = all.some((level) => level.av1) ? all.filter((level) => level.av1) : all;
       handlers.onLevels(this.levels);
     });
-    this.hls.on(Hls.Events.LEVEL_SWITCHED, (_, data) => handlers.onLevel(this.levels[data.level]?.name ?? ""));
+    this.hls.on(Hls.Events.LEVEL_LOADED, (_, data) => { this.#grows = data.details.live; });
+    this.hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_, data) => handlers.onSounds(data.audioTracks.map((track) => track.name)));
+    this.hls.on(Hls.Events.LEVEL_SWITCHED, (_, data) => handlers.onLevel(nameOf(this.hls.levels[data.level])));
     this.hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) this.#failed(data); });
     this.hls.loadSource(url);
     this.hls.attachMedia(video);
@@ -81,6 +94,13 @@ class HlsSource {
     }
     this.#mediaFailed = data.type === this.Hls.ErrorTypes.MEDIA_ERROR;
     const status = data.response?.code ?? 0;
+    if (this.#grows && status === 404 && performance.now() - this.#reloadedAt > 10_000) {
+      // what was encoded so far has become one file, under another address
+      this.#reloadedAt = performance.now();
+      this.hls.config.startPosition = this.video.currentTime;
+      this.hls.loadSource(this.url);
+      return;
+    }
     if (status === 401) this.handlers.onProblem("session");
     else if ([403, 404, 410].includes(status)) this.handlers.onProblem("gone");
     else this.handlers.onProblem(await reasonFor(this.url, true));
@@ -91,6 +111,11 @@ class HlsSource {
     this.hls.nextLevel = index;
   }
 
+  /** `index` of the tracks of sound. */
+  chooseSound(index) {
+    this.hls.audioTrack = index;
+  }
+
   retry() {
     if (this.#mediaFailed) this.hls.recoverMediaError();
     else if (this.levels.length === 0) this.hls.loadSource(this.url);
@@ -98,7 +123,7 @@ class HlsSource {
   }
 }
 
-/** Pick and start the source. `handlers`: onLevels(list), onLevel(name), onProblem(key). */
+/** Pick and start the source. `handlers`: onLevels(list), onLevel(name), onSounds(names), onProblem(key). */
 export async function attachSource(video, { playlist, start, handlers }) {
   if (playlist) {
     const Hls = await loadHls();

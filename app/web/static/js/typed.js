@@ -7,6 +7,9 @@ const KEY = "vignette.typed";
 const LIFE_MS = 12 * 60 * 60 * 1000;
 const SKIPPED = new Set(["password", "hidden", "file", "submit", "button", "image", "reset"]);
 
+const others = new Map();
+let back = {};
+
 const person = () => document.querySelector('meta[name="session-person"]')?.content ?? "";
 
 function read() {
@@ -45,6 +48,18 @@ function put(field, value) {
   field.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
+/** What is typed elsewhere than in a form is kept alike: `give` gives it, or null when there is nothing to keep. */
+export function alsoKeep(name, give) {
+  others.set(name, give);
+}
+
+/** What `alsoKeep` kept under this name and that has come back to this page, once; or null. */
+export function cameBack(name) {
+  const found = back[name] ?? null;
+  delete back[name];
+  return found;
+}
+
 /** Keep what the forms of this page hold. `lost`: the session is over; otherwise only in case that it turns out to be. */
 export function keep(lost) {
   if (!person()) return;
@@ -52,8 +67,10 @@ export function keep(lost) {
     action: form.getAttribute("action") ?? "",
     fields: fields(form).map((field) => ({ name: field.name, key: isChoice(field) ? field.value : "", value: valueOf(field) })),
   }));
-  write({ person: person(), path: location.pathname, at: Date.now(), lost, forms: held });
+  write({ person: person(), path: location.pathname, at: Date.now(), lost, forms: held, others: givenByOthers() });
 }
+
+const givenByOthers = () => Object.fromEntries([...others].map(([name, give]) => [name, give()]).filter(([, held]) => held !== null));
 
 /** Throw away what is kept. */
 export function forget() {
@@ -70,6 +87,7 @@ export function settle() {
   if (!entry.lost) return forget();
   if (entry.path !== location.pathname) return;
   forget();
+  back = entry.others ?? {};
   if (refill(entry.forms)) say();
 }
 

@@ -3,7 +3,7 @@
     python bench/pipeline_media.py [SOURCE] [--seconds 60] [--runs 3] [--threads 2] [--chunk-seconds 60]
 
 The subject is the production code: probe, chunks, join, sound (measured and encoded), storyboard, poster, plain MP4,
-speech samples and index. The reference decodes once, splits to the same rungs with the same settings, and encodes the
+shape of the sound, speech samples and index. The reference decodes once, splits to the same rungs with the same settings, and encodes the
 sound once, without any correction. Left out: upload, storage, database, captions. Without SOURCE a noisy moving
 picture of 1280x720 with a tone is made first. Both count user and system time of the whole process tree.
 """
@@ -69,6 +69,7 @@ def whole(source: Path, scratch: Path, threads: int, chunk_seconds: float) -> tu
     step("plain file", lambda: encode.mux_mp4(made[plan.plain.name], sound[0], scratch / "work"))
     if sound[0] is not None:
         heard = sound[0]
+        step("shape of the sound", lambda: encode.peaks(heard, scratch / "work"))
         step("speech samples", lambda: encode.pcm(heard, scratch / "work"))
     return seconds, made
 

@@ -36,17 +36,17 @@ NOTHING = Need()
 def need(workflow: Workflow, stage: Stage, plan: Mapping[str, Any], source_bytes: int) -> Need:
     """What a stage needs.
 
-    The stages that come straight after the plan are those that read the source. What leaves nothing that lasts and
+    The stages that need the plan's own stage are those that read the source. What leaves nothing that lasts and
     hands nothing on (tidying up, erasing) needs no room: it makes some.
     """
     if stage.name == workflow.planner:
         return Need(source_bytes, _SMALL)
     if not stage.makes and not stage.per_chunk:
         return NOTHING
-    reads_source = bool(stage.needs) and set(stage.needs) <= {workflow.planner}
+    reads_source = workflow.planner in stage.needs
     try:
         work = _work(stage, Plan.from_json(plan["media"]), source_bytes)
-    except (KeyError, TypeError):  # no plan that this version can read: the stage itself will say so
+    except (KeyError, TypeError, ValueError):  # no plan that this version can read: the stage itself will say so
         work = source_bytes
     return Need(source_bytes if reads_source else 0, work + _SMALL)
 
@@ -60,4 +60,4 @@ def _work(stage: Stage, plan: Plan, source_bytes: int) -> int:
     if stage.queue != "light":
         return sound
     # a copied or joined picture, and the parts that it is made of
-    return max(2 * max(pictures), source_bytes if plan.copied else 0) + sound
+    return max(2 * max(pictures, default=0), source_bytes if plan.copied else 0) + sound

@@ -253,10 +253,14 @@ def store_file(
 ) -> None:  # fmt: skip
     """Put the WebVTT of a version into storage. With `show` it becomes the recording's captions in this language.
 
+    No object is ever written over: a version is stored once as it came, and once for each time that it was `checked`.
+
     Raises:
         Unavailable: storage did not take the file.
     """
     key = keys.caption_version(track.recording_id, track.language, number)
+    if checked:
+        key = keys.published_captions(track.recording_id, track.language, number, track.revision)
     stored = storage.put_bytes(key, as_file(track.language, cues, checked=checked).encode(), VTT)
     if not show:
         return

@@ -275,6 +275,7 @@ def captions(session: Session, recording_id: uuid.UUID, language: str, shown: Sh
     """
     found = session.execute(
         select(CaptionVersion.id, CaptionTrack.published_version)
+        .select_from(CaptionVersion)
         .join(CaptionTrack, caption_showing.version_is(shown))
         .where(CaptionTrack.recording_id == recording_id, CaptionTrack.language == language)
     ).first()

@@ -63,6 +63,7 @@ def captions(session: Session, recording_id: uuid.UUID, shown: Shown) -> list[Ca
     """The tracks of a recording that are shown, with their cues, what is spoken before translations: two queries."""
     tracks = session.execute(
         select(CaptionTrack, CaptionVersion.id)
+        .select_from(CaptionTrack)
         .join(CaptionVersion, caption_showing.version_is(shown))
         .where(CaptionTrack.recording_id == recording_id)
         .order_by(CaptionTrack.kind, CaptionTrack.language != "en", CaptionTrack.language)

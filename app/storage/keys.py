@@ -59,3 +59,8 @@ def artefact(recording_id: uuid.UUID, run_id: uuid.UUID, name: str, attempt: int
 def caption_version(recording_id: uuid.UUID, language: str, number: int) -> str:
     """WebVTT of one version of a caption track."""
     return f"{recording_prefix(recording_id)}captions/{language}/{number}.vtt"
+
+
+def published_captions(recording_id: uuid.UUID, language: str, number: int, revision: int) -> str:
+    """WebVTT of a caption version as viewers got it. Taken back, changed and shown again it is another object."""
+    return f"{recording_prefix(recording_id)}captions/{language}/{number}-{revision}.vtt"

@@ -81,8 +81,13 @@ def test_one_recording_as_it_grows(app: Flask, api: Api, there: Makers, session:
     viewer = Api(app, world.token(world.person("v@example.org", Role.VIEWER, "NEY"), "all"))
     session.commit()
     seen = viewer.call("GET", path).json
-    assert seen == {name: value for name, value in shown.items() if name not in ("stages", "seconds_left")} | {
-        "published": True
+    assert (seen["captions"], seen["links"]["captions"]) == ([], None), "nobody has checked them yet"
+    track.published_version = 2
+    session.commit()
+    shown = api.call("GET", path).json
+    assert [track["status"] for track in shown["captions"]] == ["reviewed"]
+    assert viewer.call("GET", path).json == {
+        name: value for name, value in shown.items() if name not in ("stages", "seconds_left")
     }
 
 

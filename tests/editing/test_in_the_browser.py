@@ -284,3 +284,28 @@ def test_undoing_goes_by_steps_and_back(app: Flask, desk: Desk, browser: Browser
     saved(page)
     assert desk.draft.cues[0].text.endswith("And more")
     context.close()
+
+
+def test_the_sound_is_drawn_where_there_is_a_picture_of_it(
+    app: Flask, desk: Desk, browser: Browser, address: str
+) -> None:
+    context = context_of(browser, app, address, desk, "ann")
+    page = context.new_page()
+    page.route("**/peaks.json", lambda route: route.fulfill(json={"interval": 0.5, "peaks": [0.5] * 24}))
+    opened(page, address, desk)
+    assert page.locator("[data-part=wave]").is_hidden(), "this server has none"
+    page.evaluate(
+        """async () => {
+          const { Wave } = await import(document.querySelector('script[src*="captions_editor"]').src.replace('editor', 'wave'));
+          const root = document.querySelector('[data-module=app-captions]');
+          const canvas = root.querySelector('canvas');
+          const video = document.createElement('video');
+          const wave = new Wave(canvas, video, '/peaks.json', () => root.vignetteEditor.cues);
+          await wave.ready;
+          window.inked = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((n) => n > 0);
+        }"""
+    )
+    assert page.evaluate("window.inked")
+    assert page.locator("[data-part=wave]").get_attribute("aria-hidden") == "true"
+    assert not axe(page)
+    context.close()

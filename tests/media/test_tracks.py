@@ -11,7 +11,7 @@ import pytest
 from app.media import encode, ladder
 from app.media.probe import probe
 from tests.media.conftest import Make, numbered, tone
-from tests.media.test_encode import X264, planned, renditions, samples
+from tests.media.test_encode import X264, pictures, planned, renditions, samples
 
 
 def test_every_track_that_was_chosen_can_be_made(make: Make, tmp_path: Path) -> None:
@@ -73,3 +73,14 @@ def test_no_sound(make: Make, tmp_path: Path) -> None:
     assert encode.encode_audio(source, plan, tmp_path / "work") is None
     made = renditions(source, plan, tmp_path)
     assert encode.mux_mp4(made[plan.plain.name], None, tmp_path / "work").stat().st_size > 1000
+
+
+def test_sound_that_outlasts_the_picture_is_kept(make: Make, tmp_path: Path) -> None:
+    source = make(
+        "outlasts.mp4", *numbered(seconds=2), *tone(5), *X264, "-pix_fmt", "yuv420p", "-g", "50", "-c:a", "aac"
+    )
+    plan = planned(source, tmp_path, copy=True)
+    assert plan.copied is None
+    assert plan.duration_seconds == pytest.approx(5, abs=0.1)
+    times, _ = pictures(renditions(source, plan, tmp_path)[plan.lowest.name])
+    assert len(times) == plan.total_frames

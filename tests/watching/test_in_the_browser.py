@@ -229,3 +229,32 @@ def test_the_other_pages_are_in_order(
         assert reports.csp == []
         assert reports.errors == []
         page.close()
+
+
+def test_the_transcript_gives_links_and_prints_whose_copy_it_is(
+    settings: Settings, session: Session, storage: Storage, scene: Scene, browser: Browser
+) -> None:
+    urdu = [(0, 2_000, "", "مجھے افسوس ہے"), (6_000, 8_000, "", "آپ کا شکریہ")]
+    film.caption(session, storage, scene.recording, urdu, language="ur")
+    session.commit()
+    with at_work(settings, "proxy") as (app, address):
+        page = browser.new_page(locale="en-GB")
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address)
+        sign_in_as(page, app, address, scene.viewer)
+        page.goto(f"{address}{scene.path}/transcript?language=ur")
+        page.get_by_role("button", name="Copy link to 0:06").click()
+        chromium.wait_until(page, "document.querySelector('[data-part=copied]').textContent")
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied == f"{settings.base_url}{scene.path}?t=6"
+        page.emulate_media(media="print")
+        mark = page.locator(".app-reading__mark")
+        assert mark.is_visible() and "viewer@example.org" in mark.inner_text()
+        assert page.get_by_text("Printed by Vera Viewer").is_visible()
+        assert page.get_by_text("Confidential. This case is real").is_visible()
+        assert not page.get_by_role("button", name="Find").is_visible()
+        picture(page, "transcript-printed")
+        page.emulate_media(media="screen")
+        page.goto(f"{address}{scene.path}?shown=yes")
+        chosen = page.locator("[data-part=language]")
+        assert chosen.locator("option").all_inner_texts() == ["English", "اردو (Urdu)"]
+        page.close()

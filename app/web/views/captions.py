@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 
 from app import clock
 from app.access import Action, policy
@@ -17,6 +17,8 @@ from app.domain.caption_drafts import Draft, EditedMeanwhile
 from app.errors import Conflict, Invalid
 from app.web import captions_shown, cue_forms, cue_shapes, guard, players
 
+#: The route that tells the loudness of the sound, {"interval": seconds, "peaks": [0 to 1, …]}; the page does without it.
+PEAKS = "playback.peaks"
 bp = Blueprint("captions", __name__, url_prefix="/recordings/<uuid:recording_id>/captions")
 
 
@@ -135,6 +137,7 @@ def _page(
         names=names,
         problems=len(notes),
         player=player,
+        peaks=_peaks(recording),
         speakers=sorted({cue.speaker for cue in draft.cues if cue.speaker}),
         against=caption_reviews.stands_against(session, recording, draft, names_are_right=True),
         is_shown=track.published_version == draft.number,
@@ -145,6 +148,12 @@ def _page(
         errors=errors or ({"": meanwhile} if meanwhile else {}),
     )
     return html, status
+
+
+def _peaks(recording: Recording) -> str:
+    """Address of the loudness of the sound over time, where this server has one."""
+    known = PEAKS in current_app.view_functions
+    return url_for(PEAKS, recording_id=recording.id) if known else ""
 
 
 @bp.post("/<language>")

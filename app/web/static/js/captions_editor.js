@@ -4,6 +4,7 @@ import { Conflict } from "./captions_conflict.js";
 import { edit, History, insert, made, merge, pattern, plain, remove, replaceAll, shift, split, withIdsOf } from "./captions_model.js";
 import { Rows } from "./captions_rows.js";
 import { Saver } from "./captions_saving.js";
+import { Wave } from "./captions_wave.js";
 import { call } from "./http.js";
 import { alsoKeep, cameBack, keep } from "./typed.js";
 
@@ -35,6 +36,8 @@ export class Editor {
     this.#bindKeys();
     this.#bindVideo();
     this.#bindLeaving();
+    const peaks = root.dataset.peaks;
+    if (peaks && this.video) this.wave = new Wave(this.part("wave"), this.video, peaks, () => this.cues);
     this.#draw();
     this.showProblems(draft.problems, cues);
     this.#takeBack(draft);
@@ -86,6 +89,7 @@ export class Editor {
 
   #draw() {
     this.rows.show(this.cues);
+    this.wave?.draw();
     const checked = this.cues.filter((cue) => cue.checked).length;
     const count = this.cues.length;
     this.part("progress-text").textContent = `${checked} of ${count} captions checked`;

@@ -72,7 +72,7 @@ engines.command = lambda *a, **k: [sys.executable, "-I", {str(settings.caption_m
     def begin() -> WorkerProcess:
         if Path(settings.caption_model).is_dir():
             shutil.copy(source, Path(settings.caption_model) / "engine.py")
-        workers.append(WorkerProcess(settings, tmp_path / "worker.log", before=patch))
+        workers.append(WorkerProcess(settings, tmp_path / "worker.log", first=patch))
         return workers[-1]
 
     yield begin

@@ -287,9 +287,11 @@ class Worker:
             logs.event(log, "the next worker will sweep", logging.WARNING)
         self.disk.close()
         logs.event(log, "worker ended", exit_status=self.status, seconds=round(time.monotonic() - began, 3))
-        if stuck:
+        if stuck or self.status == GIVEN_UP:
+            # Threads that do not end would be waited for, and so would what the queue's library left behind when the jobs
+            # that it held were taken by others.
             logging.shutdown()
-            os._exit(self.status)  # threads that do not end would be waited for
+            os._exit(self.status)
         with self.core.app.app_context():
             db.engine.dispose()
 

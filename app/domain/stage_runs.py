@@ -24,6 +24,10 @@ ATTEMPT_LIMIT = 40
 LONGEST_PAUSE_SECONDS = 60
 _SWEEPER_LOCK = 713706
 
+#: A worker that freezes in the middle of a sign of life holds its row, and with it everybody who would put things right: the
+#: database ends such a transaction after this long, and on waking up the worker finds its connection gone.
+LET_GO = func.set_config("idle_in_transaction_session_timeout", "5s", True)
+
 Word = Literal["go", "cancel", "superseded"]
 
 
@@ -103,7 +107,7 @@ def beat(session: Session, stage_run_id: uuid.UUID, attempt: int, progress: floa
         update(StageRun)
         .where(StageRun.id == stage_run_id, StageRun.attempt == attempt, StageRun.state == StageState.RUNNING)
         .values(progress=min(max(progress, 0.0), 1.0), heartbeat_at=func.clock_timestamp())
-        .returning(StageRun.run_id)
+        .returning(StageRun.run_id, LET_GO)
         .execution_options(synchronize_session=False)
     )
     run_id = session.scalar(query)

@@ -20,6 +20,7 @@ from app import clock
 from app.access import Actor
 from app.db.workers import Worker, WorkerState
 from app.domain import audit
+from app.domain.stage_runs import LET_GO
 from app.errors import Conflict, Invalid, NotFound
 
 #: How long one that is gone is still listed.
@@ -54,9 +55,12 @@ def beat(session: Session, name: str, facts: Mapping[str, Any], *, closed: bool,
     Returns:
         The state; None where nobody knows the worker, and it is to enter again.
     """
-    known = session.scalar(select(Worker.state).where(Worker.name == name).with_for_update())
-    if known is None:
+    row = session.execute(
+        select(Worker.state, LET_GO).where(Worker.name == name).with_for_update(of=Worker)
+    ).one_or_none()
+    if row is None:
         return None
+    known: WorkerState = row[0]
     state = known
     if known is WorkerState.GONE:
         state = WorkerState.DRAINING if closed else WorkerState.WORKING  # it was only silent

@@ -26,7 +26,7 @@ from app.core import Core, build_core
 from app.db.recordings import Recording
 from tests.media.hostile import FILES, TEXTS, Trap, Workshop, text
 from tests.support.services import running_services
-from tests.workers.harness import WorkerProcess, children, ended, in_session, ingest
+from tests.workers.harness import WorkerProcess, children, ended, in_session, ingest, wait_until
 
 LIMIT_SECONDS = 60
 LIMIT_BYTES = 1_500_000_000
@@ -90,6 +90,7 @@ def main() -> None:
         workshop.folder.mkdir()
         worker = WorkerProcess(core.settings, folder / "worker.log", timings=TIMINGS)
         stack.callback(worker.end)
+        wait_until(worker.starts, 300, "the worker starts")
         made = {name: ((code,), lambda name=name: text(name, trap)) for name, (code, _) in TEXTS.items()}
         made |= {name: (codes, lambda make=make: make(workshop, trap)) for name, (codes, make) in FILES.items()}
         upload = folder / "upload"

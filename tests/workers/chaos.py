@@ -39,7 +39,7 @@ from workers.tidy import tidy
 
 #: What goes wrong, as the issue of a machine room: see the functions of the same name.
 KINDS = ("kill", "freeze", "memory", "disk", "storage", "database")
-#: A run must have ended this long after its fault has.
+#: A run must have ended this long after its fault has, and whoever it had ended was back.
 LIMIT_SECONDS = 120
 CHUNKS = 3
 #: Captions without a speech model: two words that are heard in every recording. All else about captions is as it is.
@@ -165,11 +165,11 @@ class World:
         time.sleep(chance.uniform(0, self.usual_seconds * 0.9))
         outcome.met = self._running(run_id)
         lost = FAULTS[kind](self, outcome, chance)
+        over = time.monotonic()
         outcome.detail += f"; lost {lost}"
         # on a busy machine a worker may take long to start again; what it does then is what is measured
-        if not _until(lambda: self.crew.ready() or ended(self.core, recording_id), 300):
+        if not _until(lambda: self.crew.ready() or self._tended(recording_id), 300):
             outcome.problems.append("the workers did not start again")
-        over = time.monotonic()
         if not _until(lambda: self._tended(recording_id), LIMIT_SECONDS):
             outcome.problems.append(f"not ended {LIMIT_SECONDS} s after the fault")
             outcome.problems.append(str(in_session(self.core, lambda s: _states(s, run_id))))

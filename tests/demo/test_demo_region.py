@@ -9,12 +9,13 @@ from sqlalchemy.orm import Session
 
 from app import access, clock
 from app.access import SYSTEM, Action, policy
+from app.captions.cues import lint
 from app.core import Core
 from app.db.cases import Case
 from app.db.people import Person, Role
 from app.db.recordings import Recording, RecordingState
 from app.db.runs import Run
-from app.domain import demo, second_factors
+from app.domain import captions, demo, second_factors
 from tests.support.world import Browser, World
 
 
@@ -31,6 +32,10 @@ def test_made_once_and_invented(core: Core, session: Session) -> None:
         assert case.invented
         assert case.summary.startswith("Invented")
         assert case.terms
+    spoken = captions.published(session, made.recording_id, "en")
+    assert spoken is not None
+    assert len(spoken.cues) > 10
+    assert [breach.sentence for breach in lint(spoken.cues) if not breach.warning] == []
     recording = session.get_one(Recording, made.recording_id)
     assert recording.state is RecordingState.PROCESSING
     assert len(recording.chapters) > 2

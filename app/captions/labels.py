@@ -8,8 +8,9 @@ from collections.abc import Collection
 from app.captions.tracks import MAX_SPEAKER
 
 _LABEL = re.compile(r"([^\W\d_][^:\n]{0,59}?)[ \t]*:[ \t]+(?=\S)")
-#: A name in a transcript is a few words, each begun with a capital letter or a figure.
 _NAME = re.compile(r"[^\W\d_][\w.’'-]*(?: [\w.’'()&/-]+){0,4}")
+_SMALL = frozenset({"a", "al", "and", "bin", "de", "la", "of", "on", "the", "van", "von"})
+_LONGEST_WORD = 20
 
 
 def split(line: str, known: Collection[str] = ()) -> tuple[str | None, str]:
@@ -25,11 +26,18 @@ def split(line: str, known: Collection[str] = ()) -> tuple[str | None, str]:
 
 
 def likely_names(paragraphs: Collection[str]) -> set[str]:
-    """Names in front of a colon in a transcript where most paragraphs begin with one, else none."""
+    """Names in front of a colon in a transcript where most paragraphs begin with one, and more than one does; else none."""
     found = []
     for paragraph in paragraphs:
         match = _LABEL.match(paragraph)
         name = " ".join(match[1].split()) if match else ""
-        if _NAME.fullmatch(name) and name[:1].isupper():
+        if _NAME.fullmatch(name) and all(map(_of_a_name, name.split())):
             found.append(name)
-    return set(found) if len(found) * 2 > len(paragraphs) else set()
+    return set(found) if len(found) > 1 and len(found) * 2 > len(paragraphs) else set()
+
+
+def _of_a_name(word: str) -> bool:
+    """Whether a word may stand in a name: it begins with a capital letter or is a figure, and ends no sentence."""
+    if len(word) > _LONGEST_WORD or (word.endswith(".") and len(word) > 5):
+        return False
+    return word.strip("()")[:1].isupper() or word.strip("()").isdigit() or word in _SMALL

@@ -98,7 +98,7 @@ def _says(words: str, language: ColumnElement[Any], vector: Callable[[Any], Any]
     """Whether a cue's vector fits. A phrase may also begin in one cue and end in the next: the index then finds cues with
     any of its words, and the words of both are read."""
     asked = _asked(words, language)
-    fits: ColumnElement[bool] = vector(Cue).op("@@")(asked)
+    fits: ColumnElement[bool] = vector(Cue).bool_op("@@")(asked)
     if not _PHRASE.fullmatch(words):
         return fits
     any_word = cast(func.regexp_replace(cast(asked, Text), "<(-|[0-9]+)>", "|", "g"), TSQUERY)
@@ -106,11 +106,11 @@ def _says(words: str, language: ColumnElement[Any], vector: Callable[[Any], Any]
     goes_on = exists().where(
         behind.version_id == Cue.version_id,
         behind.position == Cue.position + 1,
-        vector(behind).op("@@")(any_word),
-        ~vector(behind).op("@@")(asked),
-        func.to_tsvector(language, func.concat_ws(" ", Cue.text, behind.text)).op("@@")(asked),
+        vector(behind).bool_op("@@")(any_word),
+        ~vector(behind).bool_op("@@")(asked),
+        func.to_tsvector(language, func.concat_ws(" ", Cue.text, behind.text)).bool_op("@@")(asked),
     )
-    return or_(fits, and_(vector(Cue).op("@@")(any_word), goes_on.correlate_except(behind)))
+    return or_(fits, and_(vector(Cue).bool_op("@@")(any_word), goes_on.correlate_except(behind)))
 
 
 def _said_rank(words: str) -> ColumnElement[float]:

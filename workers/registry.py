@@ -31,7 +31,7 @@ STAGES: Registry = {
     ("av1", "join"): av1.join,
     ("av1", "finish"): tidying.finish,
     ("recaption", "transcribe"): transcribe.run,
-    ("recaption", "finish"): tidying.finish,
+    ("recaption", "finish"): tidying.after_captions,
     ("erase", "erase"): tidying.erase,
     ("poster", "choose"): poster.choose,
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.captions import audio, child, engines
@@ -86,6 +86,7 @@ def test_output_that_makes_no_sense_is_no_transcript(output: list[str]) -> None:
         engines.parse(output)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=40), max_size=5))
 def test_any_output_is_parsed_or_refused(output: list[str]) -> None:
     with pytest.raises(Unavailable):

@@ -11,6 +11,7 @@ from app.db.people import Role
 from app.db.recordings import ArtefactKind, Recording, RecordingState
 from app.db.runs import Run, RunState, StageRun, StageState
 from app.domain import hearing
+from app.media.fmp4 import Fragment, Index
 from app.storage.s3 import Storage
 from tests.ingest.support import Api, Makers, check_page, makers
 from tests.support.world import Browser
@@ -38,7 +39,8 @@ def made(there: Makers, storage: Storage) -> Recording:
     """A ready recording with sound, on which nothing runs."""
     recording = there.world.recording(there.case, owner_id=there.person.id, state=RecordingState.READY)
     recording.has_audio = True
-    there.world.artefact(storage, recording, ArtefactKind.AUDIO, b"sound")
+    index = Index("audio", "mp4a.40.2", 0, 0, 48_000, 800, (Fragment(800, 1000, 0.0, 2.0, 94, 900),))
+    there.world.artefact(storage, recording, ArtefactKind.AUDIO, b"sound", detail=index.to_json())
     there.world.session.commit()
     return recording
 

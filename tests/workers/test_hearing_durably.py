@@ -105,11 +105,11 @@ def test_a_killed_worker_loses_at_most_the_window_it_was_at(
     (model / "windows").write_text("2")
     recording_id, run_id = ingest(core, make_video(tmp_path / "video.mp4", seconds=SECONDS))
     worker = start()
-    wait_until(hears(core, recording_id, 2), 60, "two windows are kept")
+    wait_until(hears(core, recording_id, 2), 150, "two windows are kept")
     worker.kill()
     (model / "windows").write_text("99")
     start()
-    wait_until(lambda: ended(core, recording_id), 60, "the run ends")
+    wait_until(lambda: ended(core, recording_id), 150, "the run ends")
 
     def look(session: Session) -> None:
         assert stage(session, recording_id).state is StageState.SUCCEEDED
@@ -131,7 +131,7 @@ def test_hearing_stops_within_a_second_of_being_cancelled(
     (model / "windows").write_text("1")
     recording_id, run_id = ingest(core, make_video(tmp_path / "video.mp4", seconds=SECONDS))
     start()
-    wait_until(hears(core, recording_id, 1), 60, "a window is kept")
+    wait_until(hears(core, recording_id, 1), 150, "a window is kept")
 
     def heard_a_quarter(session: Session) -> bool:
         return stage(session, recording_id).progress == pytest.approx(0.25, abs=0.02)
@@ -154,7 +154,7 @@ def test_a_recording_goes_on_without_a_model_and_gets_its_captions_when_there_is
     away = model.rename(tmp_path / "away")
     recording_id, _ = ingest(core, make_video(tmp_path / "video.mp4", seconds=2))
     start()
-    wait_until(lambda: ended(core, recording_id), 60, "the run ends")
+    wait_until(lambda: ended(core, recording_id), 150, "the run ends")
 
     def waits(session: Session) -> None:
         recording = session.get_one(Recording, recording_id)
@@ -170,8 +170,8 @@ def test_a_recording_goes_on_without_a_model_and_gets_its_captions_when_there_is
     def made(session: Session) -> bool:
         return bool(captions_of(session, recording_id))
 
-    wait_until(lambda: in_session(core, made), 60, "the captions are made")
-    wait_until(lambda: ended(core, recording_id), 60, "the run ends")
+    wait_until(lambda: in_session(core, made), 150, "the captions are made")
+    wait_until(lambda: ended(core, recording_id), 150, "the run ends")
 
     def look(session: Session) -> None:
         recording, run = session.get_one(Recording, recording_id), runs.latest(session, recording_id)

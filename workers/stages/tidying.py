@@ -29,6 +29,11 @@ def finish(context: StageContext) -> Result:
     return Result(outputs={"removed": tidy(context.core, context.recording_id, context.run_id)}, apply=apply)
 
 
+def after_captions(context: StageContext) -> Result:
+    """Leave only what the recording's artefacts name. Nothing was read from the source, so nothing is said of it."""
+    return Result(outputs={"removed": tidy(context.core, context.recording_id, context.run_id)})
+
+
 def erase(context: StageContext) -> Result:
     """Leave nothing; `app.domain.runs` then says that the recording was rejected."""
     prefix = keys.recording_prefix(context.recording_id)

@@ -72,7 +72,9 @@ class Crew:
         settings = self.core.settings
         environment = {PREFIX + f.name.upper(): str(getattr(settings, f.name)) for f in fields(settings)}
         argv = [sys.executable, "-c", _START]
-        pin = [] if core is None else ["taskset", "--cpu-list", str(core)]
+        # they must not outlive a measurement that is cut off
+        pin = ["setpriv", "--pdeathsig", "KILL", "--"]
+        pin += [] if core is None else ["taskset", "--cpu-list", str(core)]
         return subprocess.Popen(
             [*pin, *argv],
             env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},

@@ -51,7 +51,7 @@ def worker(settings: Settings) -> subprocess.Popen[bytes]:
     """The production worker, without captions."""
     environment = {PREFIX + f.name.upper(): str(getattr(settings, f.name)) for f in fields(settings)}
     return subprocess.Popen(
-        [sys.executable, "-m", "workers"],
+        ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "workers"],
         env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
         stdout=subprocess.DEVNULL,
     )

@@ -76,6 +76,7 @@ export class Editor {
 
   #change(id, field, value) {
     const cue = this.cues.find((one) => one.id === id);
+    if (!cue) return; // a field that lost the focus because its caption is gone
     if (field === "start_ms" || field === "end_ms") {
       const times = { start_ms: cue.start_ms, end_ms: cue.end_ms, [field]: value };
       if (Number.isNaN(value) || times.end_ms <= times.start_ms) {

@@ -112,7 +112,8 @@ class Crew:
         return self.workers
 
     def stop(self) -> list[int]:
-        """Tell all to end. Returns their exit statuses."""
+        """Tell all to end, once they have all begun. Returns their exit statuses."""
+        _until(self.ready, 120)
         for worker in self.workers:
             worker.process.terminate()
         return [worker.process.wait(30) for worker in self.workers]

@@ -50,6 +50,12 @@ def artefact(session: Session, recording_id: uuid.UUID, kind: ArtefactKind, name
     return found
 
 
+def has(session: Session, recording_id: uuid.UUID, kind: ArtefactKind) -> bool:
+    """Whether there is any stored object of this kind: one query."""
+    query = select(Artefact.id).where(Artefact.recording_id == recording_id, Artefact.kind == kind)
+    return session.scalar(query.limit(1)) is not None
+
+
 def media(session: Session, recording_id: uuid.UUID, name: str, version: str = "") -> Artefact | RetiredObject:
     """The rendition of that name, or a track of sound: one query, unless it was replaced.
 

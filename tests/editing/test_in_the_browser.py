@@ -291,7 +291,12 @@ def test_the_sound_is_drawn_where_there_is_a_picture_of_it(
 ) -> None:
     context = context_of(browser, app, address, desk, "ann")
     page = context.new_page()
-    page.route("**/peaks.json", lambda route: route.fulfill(json={"interval": 0.5, "peaks": [0.5] * 24}))
+    page.route(
+        "**/peaks.json",
+        lambda route: route.fulfill(
+            json={"sample_rate": 8000, "samples_per_pixel": 4000, "length": 24, "data": [-64, 64] * 24}
+        ),
+    )
     opened(page, address, desk)
     assert page.locator("[data-part=wave]").is_hidden(), "this server has none"
     page.evaluate(

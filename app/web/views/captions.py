@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 
 from app import clock
 from app.access import Action, policy
 from app.captions import comparing, languages
 from app.db import db
-from app.db.recordings import Recording
-from app.domain import caption_drafts, caption_reviews, caption_versions, looks
+from app.db.recordings import ArtefactKind, Recording
+from app.domain import caption_drafts, caption_reviews, caption_versions, looks, playback
 from app.domain.caption_drafts import Draft, EditedMeanwhile
 from app.errors import Conflict, Invalid
 from app.web import captions_shown, cue_forms, cue_shapes, guard, players
 
-#: The route that tells the loudness of the sound, {"interval": seconds, "peaks": [0 to 1, …]}; the page does without it.
-PEAKS = "playback.peaks"
 bp = Blueprint("captions", __name__, url_prefix="/recordings/<uuid:recording_id>/captions")
 
 
@@ -151,9 +149,9 @@ def _page(
 
 
 def _peaks(recording: Recording) -> str:
-    """Address of the loudness of the sound over time, where this server has one."""
-    known = PEAKS in current_app.view_functions
-    return url_for(PEAKS, recording_id=recording.id) if known else ""
+    """Address of the shape of the sound, where it was drawn."""
+    there = playback.has(db.session(), recording.id, ArtefactKind.PEAKS)
+    return url_for("playback.peaks", recording_id=recording.id) if there else ""
 
 
 @bp.post("/<language>")

@@ -5,7 +5,7 @@ import { call } from "./http.js";
 const WINDOW_SECONDS = 10;
 
 export class Wave {
-  /** `url` answers {interval: seconds, peaks: [0 to 1, …]}; `cues` gives the captions. */
+  /** `url` answers audiowaveform's JSON, 8 bits a sample; `cues` gives the captions. */
   constructor(canvas, video, url, cues) {
     Object.assign(this, { canvas, video, cues });
     this.ready = this.#load(url);
@@ -13,9 +13,12 @@ export class Wave {
 
   async #load(url) {
     try {
-      const { interval, peaks } = await call("GET", url);
-      if (!(interval > 0) || !Array.isArray(peaks)) return;
-      [this.interval, this.peaks] = [interval, peaks];
+      const shape = await call("GET", url);
+      const interval = shape.samples_per_pixel / shape.sample_rate;
+      if (!(interval > 0) || !Array.isArray(shape.data)) return;
+      this.interval = interval;
+      // lowest and highest sample in turn: the larger of the two is how loud it was, 0 to 1
+      this.peaks = Array.from({ length: shape.length }, (_, n) => Math.max(-shape.data[2 * n], shape.data[2 * n + 1]) / 128);
       this.canvas.hidden = false;
       for (const event of ["timeupdate", "seeked"]) this.video.addEventListener(event, () => this.draw());
       this.draw();

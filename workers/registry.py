@@ -29,7 +29,7 @@ STAGES: Registry = {
     ("av1", "plan"): av1.plan,
     ("av1", "transcode"): av1.transcode,
     ("av1", "join"): av1.join,
-    ("av1", "finish"): tidying.finish,
+    ("av1", "finish"): tidying.after_captions,
     ("recaption", "transcribe"): transcribe.run,
     ("recaption", "finish"): tidying.after_captions,
     ("erase", "erase"): tidying.erase,

@@ -41,9 +41,9 @@ def need(workflow: Workflow, stage: Stage, plan: Mapping[str, Any], source_bytes
     """
     if stage.name == workflow.planner:
         return Need(source_bytes, _SMALL)
-    if not stage.makes and not stage.per_chunk:
-        return NOTHING
     reads_source = workflow.planner in stage.needs
+    if not stage.makes and not stage.per_chunk and not reads_source:
+        return NOTHING
     try:
         work = _work(stage, Plan.from_json(plan["media"]), source_bytes)
     except (KeyError, TypeError, ValueError):  # no plan that this version can read: the stage itself will say so

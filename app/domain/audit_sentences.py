@@ -40,6 +40,8 @@ SENTENCES: dict[str, str] = {
     "upload:complete": "finished an upload",
     "upload:cancel": "cancelled an upload",
     "processing:retry": "had a recording processed again",
+    "captions:again": "had the captions of a recording made again",
+    "recording:choose-sound": "chose which sound of a recording is heard",
     "processing:again": "had a ready recording processed again",
     "poster:choose": "chose the poster of a recording",
     "poster:forget": "went back to the automatic poster of a recording",

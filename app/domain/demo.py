@@ -225,6 +225,12 @@ def _captions(session: Session, storage: Storage, owner: Person, recording: Reco
         for turn, end in zip(turns, ends, strict=True)
         for cue in build_cues(spread(turn["text"], turn["start"], turn["end"]), duration=end)
     ]
+    # each turn was shaped by itself, and may have borrowed a moment from the next one
+    cues = [
+        replace(cue, end_ms=min(cue.end_ms, after.start_ms))
+        for cue, after in zip(cues, [*cues[1:], cues[-1]], strict=True)
+        if cue is not after
+    ] + cues[-1:]
     who = access.load(session, owner.id, clock.now())
     captions.import_version(session, storage, who, recording, LANGUAGE, cues, note="The sample's script")
     revision = caption_versions.track(session, recording.id, LANGUAGE).revision

@@ -49,6 +49,7 @@ OF_ITS_OWN = (
 _OWN = re.compile(
     r'name="csrf_token" value="[^"]*"|<meta name="csrf-token"[^>]*>|<meta name="session-ends"[^>]*>'
     r"|\d+ (?:person|people), [^<\n]* in all"
+    r"|on \d+ \w+ \d{4}, \d+:\d+[ap]m"
 )
 
 

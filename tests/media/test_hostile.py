@@ -46,7 +46,7 @@ def processed(source: Path, scratch: Path) -> str:
         if plan.copied:
             made[plan.copied.name] = encode.copy_top(source, plan, scratch / "work")
         sound = encode.encode_audio(source, plan, scratch / "work")
-        encode.poster(made[plan.plain.name], plan, scratch / "work")
+        encode.make_posters(made[plan.lowest.name], made[plan.plain.name], plan, scratch / "work")
         encode.storyboard(made[plan.lowest.name], plan, scratch / "work")
         encode.mux_mp4(made[plan.plain.name], sound, scratch / "work")
     except sandbox.SandboxError:

@@ -258,7 +258,7 @@ def test_cut_off_matroska_gives_what_is_there(make: Make, tmp_path: Path) -> Non
 
 
 def test_a_picture_that_is_far_too_large(make: Make, tmp_path: Path) -> None:
-    path = make("huge.mp4", "-f", "lavfi", "-i", "color=s=8192x4096:r=5:d=0.4", *FAST)
+    path = make("huge.mp4", "-f", "lavfi", "-i", "color=s=8192x4608:r=5:d=0.4", *FAST)
     assert refused(path, tmp_path).code == "picture-too-large"
 
 

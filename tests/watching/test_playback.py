@@ -153,7 +153,9 @@ def test_captions_chapters_and_storyboard(app: Flask, scene: Scene) -> None:
     assert board["count"] == 6
     assert board["columns"] * board["rows"] >= board["count"]
     peaks = browser.get(f"{scene.path}/peaks.json")
-    assert (peaks.mimetype, peaks.json["length"], len(peaks.json["data"])) == ("application/json", 240, 480)
+    assert peaks.mimetype == "application/json"
+    assert peaks.json["length"] in (240, 241), "12 s, and what the encoder's last packet adds"
+    assert len(peaks.json["data"]) == 2 * peaks.json["length"]
 
 
 def test_what_is_not_there_is_the_same_404(app: Flask, session: Session, scene: Scene) -> None:
@@ -265,7 +267,7 @@ def test_auto_redirects_where_the_browser_can_follow(settings: Settings, scene: 
 
 def test_every_address_asks_the_policy(app: Flask) -> None:
     endpoints = [name for name in app.view_functions if name.startswith("playback.")]
-    assert len(endpoints) == 20
+    assert len(endpoints) == 24
     for name in endpoints:
         declared = declaration_of(app.view_functions[name])
         assert declared is not None

@@ -210,16 +210,15 @@ def add_sound(session: Session, recording: Recording) -> None:
 
 
 def waiting_run(session: Session, recording: Recording, workflow: str = INGEST.name) -> Run:
-    run = Run(recording_id=recording.id, workflow=workflow, state="succeeded", created_at=NOW, finished_at=NOW)
+    run = Run(
+        recording_id=recording.id, workflow=workflow, state="succeeded", created_at=clock.now(), finished_at=clock.now()
+    )
     session.add(run)
     session.flush()
     skipped = {"state": StageState.SKIPPED, "outputs": {"why": hearing.NO_MODEL}}
     session.add(StageRun(run_id=run.id, stage=hearing.STAGE, position=0, **skipped))
     session.flush()
     return run
-
-
-NOW = clock.now()
 
 
 def job_priorities(session: Session) -> list[int]:
@@ -273,7 +272,7 @@ def test_only_who_waits_for_a_model_is_sent_on_its_way(session: Session, ready: 
 def test_what_came_to_nothing_is_not_tried_again_at_once(session: Session, ready: Recording) -> None:
     run = waiting_run(session, ready, RECAPTION.name)
     assert not hearing.any_waiting(session)
-    run.finished_at = NOW - hearing.PAUSE * 2
+    run.finished_at = clock.now() - hearing.PAUSE * 2
     session.flush()
     assert hearing.any_waiting(session)
 

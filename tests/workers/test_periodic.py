@@ -6,6 +6,7 @@ from datetime import timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from app import clock
 from app.clock import now
 from app.core import Core
 from app.db.people import Person
@@ -70,7 +71,9 @@ def test_only_what_nobody_will_ask_for_again_is_tidied_away(core: Core) -> None:
         recording = add_recording(session)
         runs = {}
         for state in (RunState.SUCCEEDED, RunState.FAILED, RunState.RUNNING):
-            run = Run(recording_id=recording.id, workflow="ingest", state=state)
+            # the one that failed is the newest, and may be tried again
+            begun = clock.now() - timedelta(hours=state is not RunState.FAILED)
+            run = Run(recording_id=recording.id, workflow="ingest", state=state, created_at=begun)
             session.add(run)
             session.flush()
             runs[state] = run.id

@@ -235,7 +235,7 @@ def test_sizes_in_words(size: int, up: bool, words: str) -> None:
 def plan(seconds: int = 100, *, copied: bool = False) -> ladder.Plan:
     rungs = (ladder.Rung("720p", 1280, 720, 23, 2500, copied), ladder.Rung("360p", 640, 360, 25, 600))
     chunks = tuple(ladder.Chunk(n, n * 250, 250) for n in range(10))
-    return ladder.Plan("1", "mp4", 0, 0.0, True, False, None, "25", 50, seconds * 25, 1, rungs, chunks, None)
+    return ladder.Plan("1", "mp4", 0, 0.0, True, False, None, "25", 50, seconds * 25, 1, rungs, chunks, ())
 
 
 def test_what_stages_need() -> None:
@@ -246,7 +246,9 @@ def test_what_stages_need() -> None:
     assert needs["transcode"] == Need(source, 3_875_000 + SMALL)
     assert needs["join"].work > 2 * 2500 * 125 * 100
     assert needs["transcribe"].work >= 100 * 32_000
-    assert {name for name, need in needs.items() if need.source} == {"probe", "audio", "copy", "transcode"}
+    assert {name for name, need in needs.items() if need.source} == {
+        *("probe", "first_sound", "audio", "copy", "transcode"),
+    }
     assert needs["finish"] == Need()
     assert room.need(ERASE, ERASE.stages[0], {}, source) == Need()
     copied = room.need(INGEST, INGEST.stage("copy"), {"media": plan(copied=True).to_json()}, source)

@@ -51,7 +51,7 @@ MOVING = {"health.metrics", "audit.index", "audit.export", "api_audit.index"}
 
 
 #: How long something that goes on has taken so far.
-_PASSING = re.compile(r'"seconds":[0-9.]+')
+_PASSING = re.compile(r'"\w*seconds":[0-9.]+|\d+(?:\.\d+)? (?:h|hours?|min|minutes?|s|seconds?)\b')
 
 
 def _plain(answer: Any) -> tuple[Any, ...]:

@@ -60,7 +60,12 @@ class Scratch:
                 self._set_aside(run_id, need)
             made = Path(tempfile.mkdtemp(prefix="stage-", dir=self.home))
             claim = made.with_name(f"{made.name}{_CLAIM}")
-            claim.write_text(f"{need.work} {run_id or ''}")
+            try:
+                claim.write_text(f"{need.work} {run_id or ''}")
+            except OSError:  # a disk that is full this very moment: nothing is left behind
+                shutil.rmtree(made, ignore_errors=True)
+                claim.unlink(missing_ok=True)
+                raise
         try:
             yield made
         finally:

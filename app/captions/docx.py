@@ -226,7 +226,7 @@ def read(data: bytes) -> Content:
             body = _part(package, _BODY)
             relations = _part(package, _RELATIONS) if _RELATIONS in names else b""
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, ValueError, RuntimeError, OverflowError):
-        # NotImplementedError (an unknown compression) and UnicodeDecodeError (a name) are among these
+        # zipfile's own errors for an unknown compression and for a name that cannot be read are kinds of these
         raise Invalid(NOT_DOCX) from None
     if relations:
         xml.read(relations, _Relations(), what="Word document")
